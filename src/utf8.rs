@@ -1,0 +1,194 @@
+//! UTF-8 checked across chunk borders.
+//!
+//! The check itself is the `simdutf8` crate's; what stands here is the memory of a character that a border cut in two.
+
+use crate::event::Payload;
+
+/// How far a text has been checked: remembers a character that the last chunk left unfinished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Utf8 {
+    /// Bytes of the unfinished character seen so far.
+    have: u8,
+    /// Bytes it still needs; 0 between characters.
+    need: u8,
+    /// The range its next byte must lie in.
+    next: (u8, u8),
+}
+
+/// Where a text stops being UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fault {
+    /// Offset of the faulty sequence; where that began in an earlier chunk, of the byte that broke it.
+    at: usize,
+    /// How long the faulty sequence is; 0 where it began in an earlier chunk.
+    len: usize,
+}
+
+/// Not UTF-8, however the text goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotUtf8;
+
+impl Utf8 {
+    /// Checks the next bytes of the text.
+    ///
+    /// # Errors
+    /// At the first byte that no continuation can make valid.
+    pub fn feed(&mut self, payload: &Payload<'_>) -> Result<(), NotUtf8> {
+        payload.for_each_plain(|bytes| self.check(bytes)).map_err(|_| NotUtf8)
+    }
+
+    /// Whether the text may end here.
+    pub fn is_complete(self) -> bool {
+        self.need == 0
+    }
+
+    fn check(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let mut at = 0;
+        while self.need > 0 {
+            let Some(&byte) = bytes.get(at) else { return Ok(()) };
+            if !(self.next.0..=self.next.1).contains(&byte) {
+                return Err(Fault { at, len: 0 });
+            }
+            *self = Utf8 { have: self.have + 1, need: self.need - 1, next: (0x80, 0xBF) };
+            at += 1;
+        }
+        let Err(error) = simdutf8::compat::from_utf8(&bytes[at..]) else {
+            self.have = 0;
+            return Ok(());
+        };
+        at += error.valid_up_to();
+        if let Some(len) = error.error_len() {
+            return Err(Fault { at, len });
+        }
+        self.begin(&bytes[at..]);
+        Ok(())
+    }
+
+    /// Remembers the valid beginning of a character (Unicode 15, table 3-7).
+    fn begin(&mut self, cut: &[u8]) {
+        let (length, second) = match cut[0] {
+            0xE0 => (3, (0xA0, 0xBF)),
+            0xED => (3, (0x80, 0x9F)),
+            0xE1..=0xEF => (3, (0x80, 0xBF)),
+            0xF0 => (4, (0x90, 0xBF)),
+            0xF4 => (4, (0x80, 0x8F)),
+            0xF1..=0xF3 => (4, (0x80, 0xBF)),
+            _ => (2, (0x80, 0xBF)),
+        };
+        let have = u8::try_from(cut.len()).expect("an unfinished character has at most 3 bytes");
+        *self = Utf8 { have, need: length - have, next: if have == 1 { second } else { (0x80, 0xBF) } };
+    }
+}
+
+/// How a text begins, for those who mend faults instead of refusing them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    /// All of it is valid.
+    Whole,
+    /// `valid` bytes are, then come `skip` bytes which U+FFFD replaces.
+    Fault {
+        /// Valid bytes in front.
+        valid: usize,
+        /// Bytes of the faulty sequence after them: a maximal subpart, as browsers replace it.
+        skip: usize,
+    },
+    /// `valid` bytes are, then the text ends inside a character.
+    Cut {
+        /// Valid bytes in front.
+        valid: usize,
+    },
+}
+
+/// Looks how far `payload`, which begins at a character, is valid.
+pub fn prefix(payload: &Payload<'_>) -> Prefix {
+    let mut text = Utf8::default();
+    let mut done = 0;
+    let faulty = payload.for_each_plain(|block| {
+        let unfinished = usize::from(if text.need > 0 { text.have } else { 0 });
+        text.check(block).map_err(|fault| match fault {
+            Fault { at, len: 0 } => Prefix::Fault { valid: done - unfinished, skip: unfinished + at },
+            Fault { at, len } => Prefix::Fault { valid: done + at, skip: len },
+        })?;
+        done += block.len();
+        Ok(())
+    });
+    match faulty {
+        Err(fault) => fault,
+        Ok(()) if text.is_complete() => Prefix::Whole,
+        Ok(()) => Prefix::Cut { valid: done - usize::from(text.have) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::MaskingKey;
+
+    /// Every two- and three-byte start, and the borders of the four-byte ones, against the standard library.
+    fn samples() -> Vec<Vec<u8>> {
+        let edges = [0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xE0, 0xED, 0xF4, 0xFF];
+        let mut all = Vec::new();
+        for first in 0x00..=0xFFu8 {
+            for second in edges {
+                for third in edges {
+                    all.push(vec![first, second, third]);
+                    all.push(vec![b'a', first, second, third, 0x80, b'z']);
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_split_gives_the_verdict_of_the_whole() {
+        for sample in samples() {
+            let valid = std::str::from_utf8(&sample).is_ok();
+            for cut in 0..=sample.len() {
+                let mut text = Utf8::default();
+                let verdict = [&sample[..cut], &sample[cut..]]
+                    .iter()
+                    .try_for_each(|part| text.feed(&Payload::plain(part)))
+                    .is_ok_and(|()| text.is_complete());
+                assert_eq!(verdict, valid, "{sample:02x?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_is_seen_at_its_own_byte_and_not_later() {
+        for bytes in [&b"\xE2\x82A"[..], b"\xED\xA0", b"\xF4\x90", b"\xC0", b"\xFF", b"\xE0\x9F"] {
+            let (last, first) = bytes.split_last().expect("not empty");
+            let mut text = Utf8::default();
+            for byte in first {
+                assert_eq!(text.feed(&Payload::plain(&[*byte])), Ok(()), "{bytes:02x?}");
+            }
+            assert_eq!(text.feed(&Payload::plain(&[*last])), Err(NotUtf8), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn mending_by_prefixes_equals_the_standard_lossy_reading() {
+        let key = MaskingKey([9, 0x80, 0x55, 0xFE]);
+        let long = [b"x".repeat(767), b"\xE2\x82\xAC\xE2\x82".to_vec(), b"y".repeat(900), b"\xF0\x9F".to_vec()].concat();
+        for sample in samples().into_iter().chain([long]) {
+            let mut masked = sample.clone();
+            key.apply(&mut masked);
+            for payload in [Payload::plain(&sample), Payload::new(&masked, Some(key))] {
+                let mut mended = Vec::new();
+                let mut at = 0;
+                while at < sample.len() {
+                    let rest = payload.slice(at, payload.len());
+                    let (valid, skip) = match prefix(&rest) {
+                        Prefix::Whole => (rest.len(), 0),
+                        Prefix::Fault { valid, skip } => (valid, skip),
+                        Prefix::Cut { valid } => (valid, rest.len() - valid),
+                    };
+                    mended.extend(rest.slice(0, valid).to_vec());
+                    mended.extend(if skip > 0 { "\u{FFFD}".as_bytes() } else { b"" });
+                    at += valid + skip;
+                }
+                assert_eq!(String::from_utf8(mended).as_deref(), Ok(&*String::from_utf8_lossy(&sample)));
+            }
+        }
+    }
+}
