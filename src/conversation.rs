@@ -1,0 +1,397 @@
+//! Two codecs face to face: what one side says is decoded into events and encoded for the other at once.
+//!
+//! Here, and only here, it is settled what becomes of an event that the other side has no words for, and how a close
+//! on one side becomes one on the other:
+//!
+//! | said by one side | the other side gets | and the sayer |
+//! |---|---|---|
+//! | ping, to a dialect without | nothing | the pong |
+//! | pong, to a dialect without | nothing | nothing |
+//! | binary, to a dialect of text (policy `close`) | its close | close 1003 |
+//! | close with a code (client) | the close | the other side's close, when it comes |
+//! | close with a code (upstream) | its close | the answer at once |
+//! | the closing frame of hixie-76 | close 1000 | the answer at once, and nothing after it |
+//! | the end of the stream, between messages (client) | close 1001 | |
+//! | the end of the stream, inside a message (client) | the end of the stream | |
+//! | the end of the stream (upstream) | the end of the stream, or the close it waits for | |
+//! | a broken rule | close 1001, or the end of the stream inside a frame | the close code that says so |
+//!
+//! It owns no socket, no clock, no randomness. The shell asks [`Conversation::finish`] what to do with each stream, keeps
+//! the time, and says when it is over ([`Conversation::expired`]).
+
+use crate::event::{Chunk, Close, Closing, Codec, Event, Keys, ProtocolError, Undeliverable, code};
+
+/// One end of the connection through the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client's.
+    Downstream,
+    /// The backend's.
+    Upstream,
+}
+
+impl Side {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Side {
+        match self {
+            Side::Downstream => Side::Upstream,
+            Side::Upstream => Side::Downstream,
+        }
+    }
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Side::Downstream => "client",
+            Side::Upstream => "upstream",
+        })
+    }
+}
+
+/// Bytes to be written, lent by the shell.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// To the client.
+    pub downstream: Vec<u8>,
+    /// To the backend.
+    pub upstream: Vec<u8>,
+}
+
+impl Output {
+    /// The bytes for one side.
+    pub fn to(&mut self, side: Side) -> &mut Vec<u8> {
+        match side {
+            Side::Downstream => &mut self.downstream,
+            Side::Upstream => &mut self.upstream,
+        }
+    }
+}
+
+/// What the shell does with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// Carry on.
+    Open,
+    /// The closing handshake is under way: carry on, for a few seconds at most.
+    Await,
+    /// As [`Finish::Await`], but the peer may be one that never answers, or that is gone: for about a second.
+    AwaitBriefly,
+    /// Nothing more will be written: flush, end the stream, and read it to its end for a few seconds at most.
+    Flush,
+    /// Drop the stream, whatever is still unwritten.
+    Drop,
+}
+
+/// What ended the conversation first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A side closed, with this code if it gave one.
+    Closed(Side, Option<u16>),
+    /// A side's stream ended without a close.
+    Ended(Side),
+    /// A side broke a rule.
+    Broke(Side, ProtocolError),
+    /// A side sent binary data, for which the other has no words.
+    Binary(Side),
+    /// The proxy is shutting down.
+    GoingAway,
+    /// Neither side said anything for too long.
+    Idle,
+    /// A side took nothing for too long.
+    Stalled(Side),
+    /// A side did not answer a close in time.
+    Unanswered(Side),
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Cause::Closed(side, Some(code)) => write!(f, "{side} closed with {code}"),
+            Cause::Closed(side, None) => write!(f, "{side} closed"),
+            Cause::Ended(side) => write!(f, "{side} ended its stream"),
+            Cause::Broke(side, rule) => write!(f, "{side} {rule}"),
+            Cause::Binary(side) => write!(f, "{side} sent binary data, which the other side's dialect cannot carry"),
+            Cause::GoingAway => f.write_str("hybridge is shutting down"),
+            Cause::Idle => f.write_str("idle for timeouts.idle"),
+            Cause::Stalled(side) => write!(f, "{side} took no bytes for timeouts.stall"),
+            Cause::Unanswered(side) => write!(f, "{side} did not answer the close within timeouts.close"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// It may say more.
+    Open,
+    /// Its close came, with this code.
+    Closed(Option<u16>),
+    /// Its stream ended.
+    Ended,
+    /// It broke a rule, and is not listened to any more.
+    Broken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// It may be told more.
+    Open,
+    /// It will be told this close once the frame that is half written is whole.
+    Closing(Option<u16>),
+    /// It was told a close.
+    Closed,
+    /// Its stream ends without one.
+    Ended,
+    /// Its stream is dropped.
+    Dropped,
+}
+
+struct Leg {
+    codec: Box<dyn Codec>,
+    heard: Heard,
+    told: Told,
+    /// Inside a message.
+    speaking: bool,
+    /// Bytes of the message it is saying.
+    size: u64,
+    messages: u64,
+}
+
+impl Leg {
+    fn new(codec: Box<dyn Codec>) -> Self {
+        Leg { codec, heard: Heard::Open, told: Told::Open, speaking: false, size: 0, messages: 0 }
+    }
+
+    /// Tells the close now, or when the half-written frame is whole if somebody is left to complete it; otherwise its
+    /// stream just ends.
+    fn close(&mut self, close: &Close<'_>, completes: bool, out: &mut Vec<u8>, keys: &mut dyn Keys) {
+        if self.told != Told::Open {
+            return;
+        }
+        let can_wait = completes && self.codec.closing() == Closing::Code;
+        self.told = match self.codec.mid_frame() {
+            true if can_wait => Told::Closing(close.code),
+            true => Told::Ended,
+            false => match self.codec.encode(&Event::Close(*close), out, keys) {
+                Ok(()) => Told::Closed,
+                Err(_) => Told::Ended,
+            },
+        };
+    }
+
+    fn end(&mut self) {
+        if matches!(self.told, Told::Open | Told::Closing(_)) {
+            self.told = Told::Ended;
+        }
+    }
+
+    fn takes_data(&self) -> bool {
+        matches!(self.told, Told::Open | Told::Closing(_))
+    }
+}
+
+/// Two codecs face to face.
+pub struct Conversation {
+    downstream: Leg,
+    upstream: Leg,
+    max_message: Option<u64>,
+    cause: Option<Cause>,
+}
+
+impl Conversation {
+    /// A conversation after both opening handshakes. `max_message` is the most bytes a message may have, either way.
+    pub fn new(downstream: Box<dyn Codec>, upstream: Box<dyn Codec>, max_message: Option<u64>) -> Self {
+        Conversation { downstream: Leg::new(downstream), upstream: Leg::new(upstream), max_message, cause: None }
+    }
+
+    /// Takes what `side` says off the front of `input` and appends what follows from it to `out`. What is left must be
+    /// offered again, in front of what comes next.
+    pub fn hears(&mut self, side: Side, input: &mut &[u8], out: &mut Output, keys: &mut dyn Keys) {
+        while self.leg(side).heard == Heard::Open {
+            match self.leg(side).codec.decode(input) {
+                Ok(Some(event)) => self.relay(side, &event, out, keys),
+                Ok(None) => return,
+                Err(rule) => self.broke(side, rule, out, keys),
+            }
+        }
+        // After a close or a broken rule nothing more counts.
+        *input = &[];
+    }
+
+    /// The stream of `side` has ended; `reset`, or else it still takes what is written.
+    pub fn ended(&mut self, side: Side, reset: bool, out: &mut Output, keys: &mut dyn Keys) {
+        self.caused_by(Cause::Ended(side));
+        let leg = self.leg(side);
+        let (before, speaking) = (leg.heard, leg.speaking);
+        if !matches!(before, Heard::Closed(_)) {
+            leg.heard = Heard::Ended;
+        }
+        if reset || side == Side::Upstream {
+            leg.told = Told::Dropped;
+        }
+        match side {
+            Side::Downstream if before != Heard::Open => {}
+            // Inside a message the upstream must not take what came for the whole, nor a close for its end.
+            Side::Downstream if speaking => self.upstream.told = Told::Dropped,
+            Side::Downstream => self.upstream.close(&Close::with(code::GOING_AWAY), false, &mut out.upstream, keys),
+            Side::Upstream => match self.downstream.heard {
+                Heard::Closed(code) => {
+                    self.downstream.close(&Close { code, ..Close::EMPTY }, false, &mut out.downstream, keys);
+                }
+                _ => self.downstream.end(),
+            },
+        }
+    }
+
+    /// The time that [`Conversation::finish`] allowed for `side` is over.
+    pub fn expired(&mut self, side: Side, out: &mut Output, keys: &mut dyn Keys) {
+        self.caused_by(Cause::Unanswered(side));
+        // A client that closed gets its answer even if the upstream never gave one.
+        let owes_answer = matches!(self.downstream.heard, Heard::Closed(_)) && self.downstream.told == Told::Open;
+        if side == Side::Downstream && owes_answer {
+            self.ended(Side::Upstream, true, out, keys);
+        } else {
+            self.ended(side, true, out, keys);
+        }
+    }
+
+    /// `side` has taken nothing of what was written to it for longer than allowed.
+    pub fn stalled(&mut self, side: Side, out: &mut Output, keys: &mut dyn Keys) {
+        self.caused_by(Cause::Stalled(side));
+        self.ended(side, true, out, keys);
+    }
+
+    /// Closes both sides with 1001, since the proxy gives the connection up. `cause` is why: [`Cause::GoingAway`] or
+    /// [`Cause::Idle`].
+    pub fn go_away(&mut self, cause: Cause, out: &mut Output, keys: &mut dyn Keys) {
+        self.caused_by(cause);
+        let close = Close::with(code::GOING_AWAY);
+        self.downstream.close(&close, true, &mut out.downstream, keys);
+        self.upstream.close(&close, true, &mut out.upstream, keys);
+    }
+
+    /// What to do with the stream of `side`.
+    pub fn finish(&self, side: Side) -> Finish {
+        let leg = match side {
+            Side::Downstream => &self.downstream,
+            Side::Upstream => &self.upstream,
+        };
+        match (leg.told, leg.heard) {
+            (Told::Dropped, _) => Finish::Drop,
+            (Told::Ended, _) => Finish::Flush,
+            (Told::Closed, Heard::Open) if leg.codec.closing() == Closing::Frame => Finish::AwaitBriefly,
+            (Told::Closed, Heard::Open) => Finish::Await,
+            (Told::Closed, _) => Finish::Flush,
+            (Told::Open, Heard::Open) => Finish::Open,
+            (Told::Open | Told::Closing(_), Heard::Ended) => Finish::AwaitBriefly,
+            (Told::Open | Told::Closing(_), _) => Finish::Await,
+        }
+    }
+
+    /// What ended the conversation first, if anything did yet.
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
+    /// How many messages `side` has finished.
+    pub fn messages(&self, side: Side) -> u64 {
+        match side {
+            Side::Downstream => self.downstream.messages,
+            Side::Upstream => self.upstream.messages,
+        }
+    }
+
+    fn leg(&mut self, side: Side) -> &mut Leg {
+        match side {
+            Side::Downstream => &mut self.downstream,
+            Side::Upstream => &mut self.upstream,
+        }
+    }
+
+    fn caused_by(&mut self, cause: Cause) {
+        self.cause.get_or_insert(cause);
+    }
+
+    fn relay(&mut self, side: Side, event: &Event<'_>, out: &mut Output, keys: &mut dyn Keys) {
+        match event {
+            Event::Data(chunk) => self.data(side, chunk, out, keys),
+            Event::Close(close) => self.closed(side, close, out, keys),
+            Event::Ping(payload) => {
+                let other = self.leg(side.other());
+                let heard = other.told != Told::Open
+                    || other.codec.mid_frame()
+                    || other.codec.encode(event, out.to(side.other()), keys).is_ok();
+                let sayer = self.leg(side);
+                if !heard && sayer.told == Told::Open && !sayer.codec.mid_frame() {
+                    // The sayer has words for a ping, and so for a pong.
+                    let _ = sayer.codec.encode(&Event::Pong(*payload), out.to(side), keys);
+                }
+            }
+            Event::Pong(_) => {
+                let other = self.leg(side.other());
+                if other.told == Told::Open && !other.codec.mid_frame() {
+                    // A dialect without pongs does without.
+                    let _ = other.codec.encode(event, out.to(side.other()), keys);
+                }
+            }
+        }
+    }
+
+    fn data(&mut self, side: Side, chunk: &Chunk<'_>, out: &mut Output, keys: &mut dyn Keys) {
+        let max = self.max_message;
+        let leg = self.leg(side);
+        leg.size = if chunk.opens.is_some() { 0 } else { leg.size } + chunk.payload.len() as u64;
+        // What a frame announces counts at once, so that no part of it goes out.
+        if max.is_some_and(|max| leg.size.saturating_add(chunk.rest.owed()) > max) {
+            return self.broke(side, ProtocolError::ExceededMessageLimit, out, keys);
+        }
+        leg.speaking = chunk.rest != crate::event::Rest::End;
+        leg.messages += u64::from(!leg.speaking);
+        let other = self.leg(side.other());
+        if !other.takes_data() {
+            return;
+        }
+        let other_out = out.to(side.other());
+        if let Err(Undeliverable::Binary) = other.codec.encode(&Event::Data(*chunk), other_out, keys) {
+            other.close(&Close::EMPTY, false, other_out, keys);
+            self.caused_by(Cause::Binary(side));
+            let close = Close::with(code::UNSUPPORTED);
+            return self.leg(side).close(&close, true, out.to(side), keys);
+        }
+        if let (Told::Closing(code), false) = (other.told, other.codec.mid_frame()) {
+            other.told = Told::Open;
+            other.close(&Close { code, ..Close::EMPTY }, false, other_out, keys);
+        }
+    }
+
+    fn closed(&mut self, side: Side, close: &Close<'_>, out: &mut Output, keys: &mut dyn Keys) {
+        self.caused_by(Cause::Closed(side, close.code));
+        let leg = self.leg(side);
+        leg.heard = Heard::Closed(close.code);
+        let manner = leg.codec.closing();
+        // RFC 6455 §7.1.4 leaves the end of TCP to the server, so the upstream is answered without asking the client;
+        // a hixie client that says goodbye wants to hear it back, and is then deaf.
+        if side == Side::Upstream || manner == Closing::Frame {
+            leg.close(&Close { code: close.code, ..Close::EMPTY }, true, out.to(side), keys);
+        }
+        // hixie-76's closing frame is a normal closure in the terms of those that have codes.
+        let told = if manner == Closing::Frame { Close::with(code::NORMAL) } else { *close };
+        let other = self.leg(side.other());
+        other.close(&told, false, out.to(side.other()), keys);
+    }
+
+    fn broke(&mut self, side: Side, rule: ProtocolError, out: &mut Output, keys: &mut dyn Keys) {
+        self.caused_by(Cause::Broke(side, rule));
+        let leg = self.leg(side);
+        leg.heard = Heard::Broken;
+        leg.close(&Close::with(rule.close_code()), true, out.to(side), keys);
+        // Whose fault it was stays between the proxy and the sayer. Nobody will complete a frame that is half written.
+        let other = self.leg(side.other());
+        if side == Side::Downstream && other.codec.mid_frame() {
+            other.told = Told::Dropped;
+        } else {
+            other.close(&Close::with(code::GOING_AWAY), false, out.to(side.other()), keys);
+        }
+    }
+}

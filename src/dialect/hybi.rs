@@ -1,0 +1,455 @@
+//! Frames of hybi-07 (version 7), hybi-10 (version 8) and RFC 6455 (version 13): one layout, both roles, and a row for
+//! each of the rules in which they differ.
+
+use std::convert::Infallible;
+
+use base64::Engine as _;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{GeneralPurposeConfig, STANDARD};
+use sha1::{Digest as _, Sha1};
+
+use super::Dialect;
+use crate::event::{
+    Chunk, Close, Closing, Codec, Event, Keys, Kind, MaskingKey, Payload, ProtocolError, Rest, Undeliverable, code,
+};
+use crate::utf8::{self, Prefix, Utf8};
+
+const FIN: u8 = 0x80;
+const RSV: u8 = 0x70;
+/// RFC 7692 §6: set on the first frame of a compressed message, whose payload is then not UTF-8.
+const RSV1: u8 = 0x40;
+const MASK: u8 = 0x80;
+const CONTINUATION: u8 = 0x0;
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
+const CLOSE: u8 = 0x8;
+const PING: u8 = 0x9;
+const PONG: u8 = 0xA;
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The value of `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2): of the key's text, which
+/// is never decoded for this.
+pub fn accept(key: &str) -> String {
+    let mut sha1 = Sha1::new();
+    sha1.update(key.as_bytes());
+    sha1.update(GUID);
+    STANDARD.encode(sha1.finalize())
+}
+
+/// A `Sec-WebSocket-Key` of 16 random bytes (RFC 6455 §4.1).
+pub fn client_key(random: [u8; 16]) -> String {
+    STANDARD.encode(random)
+}
+
+/// Whether a `Sec-WebSocket-Key` is one that clients of this version send.
+///
+/// RFC 6455 §4.2.1 demands 16 bytes; its own example shows non-canonical last bits, so those pass. Version 8 clients
+/// exist whose keys decode to 15 bytes: before version 13 any base64 of at most 64 characters is a key.
+pub fn is_key(dialect: Dialect, key: &str) -> bool {
+    let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, lenient);
+    let Ok(decoded) = engine.decode(key) else { return false };
+    match dialect {
+        Dialect::Rfc6455 => decoded.len() == 16,
+        _ => !decoded.is_empty() && key.len() <= 64,
+    }
+}
+
+/// Which end of the connection the codec is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It sends masked frames and receives plain ones.
+    Client,
+    /// It sends plain frames and receives masked ones.
+    Server,
+}
+
+/// The rules in which the versions differ.
+#[derive(Debug, PartialEq, Eq)]
+struct Rules {
+    /// hybi-10 made invalid UTF-8 an error (1007); before, the receiver replaced it by U+FFFD. Version 8 covers both,
+    /// and the stricter is the later one.
+    mends_text: bool,
+    /// hybi-14: a length must be written in the fewest bytes.
+    minimal_lengths: bool,
+    /// "Message too large": 1004 up to hybi-12, 1009 since.
+    too_big: u16,
+}
+
+fn rules(dialect: Dialect) -> &'static Rules {
+    static V7: Rules = Rules { mends_text: true, minimal_lengths: false, too_big: code::TOO_LARGE_EARLY };
+    static V8: Rules = Rules { mends_text: false, ..V7 };
+    static V13: Rules = Rules { mends_text: false, minimal_lengths: true, too_big: code::TOO_BIG };
+    match dialect {
+        Dialect::Hybi07 => &V7,
+        Dialect::Hybi10 => &V8,
+        _ => &V13,
+    }
+}
+
+/// A peer that speaks hybi frames.
+#[derive(Debug)]
+pub struct Hybi {
+    rules: &'static Rules,
+    role: Role,
+    extensions: bool,
+    /// The message being read, from its first frame's header to its last byte.
+    message: Option<Message>,
+    /// The data frame being read, once its header is taken.
+    frame: Option<Frame>,
+    /// The frame being written.
+    writing: Written,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    kind: Kind,
+    /// Compressed by an extension, so that its bytes are not the text.
+    opaque: bool,
+    text: Utf8,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    fin: bool,
+    /// Bytes of payload still to come.
+    left: u64,
+    /// The key for the next of them.
+    key: Option<MaskingKey>,
+    /// What the first chunk of this frame says; taken with it.
+    opens: Option<Kind>,
+    rsv: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    owed: u64,
+    key: Option<MaskingKey>,
+}
+
+/// A frame's first bytes.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    fin: bool,
+    rsv: u8,
+    opcode: u8,
+    length: u64,
+    key: Option<MaskingKey>,
+    /// Bytes the header itself takes.
+    size: usize,
+}
+
+impl Hybi {
+    /// A codec between messages, in the given role. `extensions` allows reserved bits, whose meaning passes unread.
+    pub fn new(dialect: Dialect, role: Role, extensions: bool) -> Self {
+        Hybi {
+            rules: rules(dialect),
+            role,
+            extensions,
+            message: None,
+            frame: None,
+            writing: Written::default(),
+        }
+    }
+
+    /// Reads a header and judges it as soon as the bytes that condemn it are there.
+    fn header(&self, input: &[u8]) -> Result<Option<Header>, ProtocolError> {
+        let Some(&first) = input.first() else { return Ok(None) };
+        let (fin, rsv, opcode) = (first & FIN != 0, first & RSV, first & 0x0F);
+        let control = opcode & 0x8 != 0;
+        // Extensions so far mark data frames only (RFC 7692 §6.1); a marked control frame has no meaning.
+        if rsv != 0 && (!self.extensions || control) {
+            return Err(ProtocolError::SetReservedBits);
+        }
+        match opcode {
+            CONTINUATION if self.message.is_none() => return Err(ProtocolError::ContinuedNothing),
+            TEXT | BINARY if self.message.is_some() => return Err(ProtocolError::InterruptedMessage),
+            CONTINUATION | TEXT | BINARY => {}
+            CLOSE | PING | PONG if fin => {}
+            CLOSE | PING | PONG => return Err(ProtocolError::FragmentedControlFrame),
+            _ => return Err(ProtocolError::UsedReservedOpcode(opcode)),
+        }
+        let Some(&second) = input.get(1) else { return Ok(None) };
+        match (self.role, second & MASK != 0) {
+            (Role::Server, false) => return Err(ProtocolError::SentUnmaskedFrame),
+            (Role::Client, true) => return Err(ProtocolError::SentMaskedFrame),
+            _ => {}
+        }
+        let (length, at) = match second & 0x7F {
+            126 | 127 if control => return Err(ProtocolError::SentLongControlFrame),
+            126 => match input[2..].first_chunk() {
+                Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 4),
+                None => return Ok(None),
+            },
+            127 => match input[2..].first_chunk() {
+                Some(bytes) => (u64::from_be_bytes(*bytes), 10),
+                None => return Ok(None),
+            },
+            short => (u64::from(short), 2),
+        };
+        if length >> 63 != 0 {
+            return Err(ProtocolError::AnnouncedOverlongFrame);
+        }
+        if self.rules.minimal_lengths && at != length_size(length) {
+            return Err(ProtocolError::PaddedFrameLength);
+        }
+        let (key, size) = match self.role {
+            Role::Client => (None, at),
+            Role::Server => match input[at..].first_chunk() {
+                Some(key) => (Some(MaskingKey(*key)), at + 4),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Header { fin, rsv, opcode, length, key, size }))
+    }
+
+    fn control<'a>(&self, header: Header, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        let whole = header.size + header.length as usize;
+        let Some((frame, rest)) = input.split_at_checked(whole) else { return Ok(None) };
+        let payload = Payload::new(&frame[header.size..], header.key);
+        let event = match header.opcode {
+            PING => Event::Ping(payload),
+            PONG => Event::Pong(payload),
+            _ => Event::Close(self.read_close(payload)?),
+        };
+        *input = rest;
+        Ok(Some(event))
+    }
+
+    fn read_close<'a>(&self, body: Payload<'a>) -> Result<Close<'a>, ProtocolError> {
+        let body_bytes = body.len();
+        if body_bytes == 0 {
+            return Ok(Close { code: None, reason: body });
+        }
+        if body_bytes == 1 {
+            return Err(ProtocolError::TruncatedCloseCode);
+        }
+        let mut number = [0; 2];
+        let Ok::<_, Infallible>(()) = body.slice(0, 2).for_each_plain(|plain| {
+            number.copy_from_slice(plain);
+            Ok(())
+        });
+        let reason = body.slice(2, body_bytes);
+        let mut text = Utf8::default();
+        if text.feed(&reason).is_err() || !text.is_complete() {
+            return Err(ProtocolError::SentInvalidCloseReason);
+        }
+        let code = self.understood(u16::from_be_bytes(number))?;
+        Ok(Close { code: Some(code), reason })
+    }
+
+    /// The code in RFC 6455's terms (§7.4.1, and the registry's 1012 to 1014).
+    fn understood(&self, code: u16) -> Result<u16, ProtocolError> {
+        match code {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Ok(code),
+            _ if code == self.rules.too_big => Ok(code::TOO_BIG),
+            _ => Err(ProtocolError::SentInvalidCloseCode(code)),
+        }
+    }
+
+    fn begin_data(&mut self, header: Header) {
+        let kind = match header.opcode {
+            TEXT => Some(Kind::Text),
+            BINARY => Some(Kind::Binary),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            // An extension that is not RFC 7692 may mark continuation frames alone; with one agreed, any mark makes the
+            // message opaque from there on.
+            self.message = Some(Message { kind, opaque: header.rsv & RSV1 != 0, text: Utf8::default() });
+        } else if let Some(message) = &mut self.message {
+            message.opaque |= header.rsv != 0;
+        }
+        self.frame =
+            Some(Frame { fin: header.fin, left: header.length, key: header.key, opens: kind, rsv: header.rsv });
+    }
+
+    /// Takes the next piece of the frame being read.
+    fn data<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else { return Ok(None) };
+        let here = usize::try_from(frame.left).map_or(input.len(), |left| left.min(input.len()));
+        if here == 0 && frame.left > 0 {
+            return Ok(None);
+        }
+        let mut piece = Piece { payload: Payload::new(&input[..here], frame.key), taken: here };
+        let mends = self.rules.mends_text && message.kind == Kind::Text && !message.opaque;
+        if mends {
+            match mend(piece.payload, frame.left == here as u64, frame.fin, &mut message.text)? {
+                Some(mended) => piece = mended,
+                None => return Ok(None),
+            }
+        } else if message.kind == Kind::Text && !message.opaque {
+            let ends = frame.fin && frame.left == here as u64;
+            let valid = message.text.feed(&piece.payload).is_ok() && (!ends || message.text.is_complete());
+            if !valid {
+                return Err(ProtocolError::SentInvalidUtf8);
+            }
+        }
+        *input = &input[piece.taken..];
+        frame.left -= piece.taken as u64;
+        frame.key = frame.key.map(|key| key.rotated(piece.taken));
+        let rest = match (frame.left, frame.fin) {
+            (0, true) => Rest::End,
+            (0, false) => Rest::More,
+            // What is mended may change its length, so nothing can be promised of it.
+            (_, _) if mends => Rest::More,
+            (bytes, fin) => Rest::Owed { bytes, fin },
+        };
+        let chunk = Chunk {
+            opens: frame.opens.take(),
+            rsv: std::mem::take(&mut frame.rsv),
+            payload: piece.payload,
+            rest,
+        };
+        if frame.left == 0 {
+            if frame.fin {
+                self.message = None;
+            }
+            self.frame = None;
+        }
+        Ok(Some(Event::Data(chunk)))
+    }
+
+    fn write_header(&mut self, first: u8, length: u64, key: Option<MaskingKey>, out: &mut Vec<u8>) {
+        let mask = if key.is_some() { MASK } else { 0 };
+        out.push(first);
+        match length_size(length) {
+            2 => out.push(mask | length as u8),
+            4 => {
+                out.push(mask | 126);
+                out.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+            _ => {
+                out.push(mask | 127);
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+        }
+        if let Some(MaskingKey(key)) = key {
+            out.extend_from_slice(&key);
+        }
+    }
+
+    /// The key of a new frame: none for a server; for a client the one the bytes came with, or a fresh one.
+    fn key_for(&self, had: Option<MaskingKey>, keys: &mut dyn Keys) -> Option<MaskingKey> {
+        match self.role {
+            Role::Server => None,
+            Role::Client => Some(had.unwrap_or_else(|| keys.fresh())),
+        }
+    }
+
+    fn write_data(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
+        let here = chunk.payload.len() as u64;
+        if self.writing.owed == 0 {
+            let opcode = match chunk.opens {
+                Some(Kind::Text) => TEXT,
+                Some(Kind::Binary) => BINARY,
+                None => CONTINUATION,
+            };
+            let fin = if chunk.rest.fin() { FIN } else { 0 };
+            let key = self.key_for(chunk.payload.key(), keys);
+            self.writing = Written { owed: here + chunk.rest.owed(), key };
+            self.write_header(fin | chunk.rsv | opcode, self.writing.owed, key, out);
+        }
+        chunk.payload.append_to(out, self.writing.key);
+        self.writing.owed -= here;
+        debug_assert_eq!(self.writing.owed, chunk.rest.owed(), "an announced length is a promise");
+        self.writing.key = self.writing.key.map(|key| key.rotated(chunk.payload.len()));
+    }
+
+    fn write_control(&mut self, opcode: u8, payload: &Payload<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
+        let key = self.key_for(payload.key(), keys);
+        self.write_header(FIN | opcode, payload.len() as u64, key, out);
+        payload.append_to(out, key);
+    }
+
+    fn write_close(&mut self, close: &Close<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
+        let Some(code) = close.code else { return self.write_control(CLOSE, &close.reason, out, keys) };
+        let code = if code == code::TOO_BIG { self.rules.too_big } else { code };
+        // The reason's key is the frame's, two bytes further on; two more bring it back to the start.
+        let key = self.key_for(close.reason.key().map(|key| key.rotated(2)), keys);
+        self.write_header(FIN | CLOSE, 2 + close.reason.len() as u64, key, out);
+        Payload::plain(&code.to_be_bytes()).append_to(out, key);
+        close.reason.append_to(out, key.map(|key| key.rotated(2)));
+    }
+}
+
+struct Piece<'a> {
+    payload: Payload<'a>,
+    /// Bytes of input it stands for.
+    taken: usize,
+}
+
+/// The front of a text up to its first fault, or the U+FFFD that replaces the fault; `None` waits for the rest of a
+/// character.
+fn mend<'a>(
+    payload: Payload<'a>,
+    frame_ends: bool,
+    fin: bool,
+    text: &mut Utf8,
+) -> Result<Option<Piece<'a>>, ProtocolError> {
+    if !text.is_complete() {
+        // The last fragment ended inside a character, and its bytes are gone: what does not go on from there can no
+        // longer be mended.
+        let valid = text.feed(&payload).is_ok() && (!(frame_ends && fin) || text.is_complete());
+        return if valid { Ok(Some(Piece { payload, taken: payload.len() })) } else { Err(ProtocolError::SentInvalidUtf8) };
+    }
+    let replaced = |taken| Some(Piece { payload: Payload::plain("\u{FFFD}".as_bytes()), taken });
+    Ok(match utf8::prefix(&payload) {
+        Prefix::Whole => Some(Piece { payload, taken: payload.len() }),
+        Prefix::Cut { valid } | Prefix::Fault { valid, .. } if valid > 0 => {
+            Some(Piece { payload: payload.slice(0, valid), taken: valid })
+        }
+        Prefix::Fault { skip, .. } => replaced(skip),
+        Prefix::Cut { .. } if frame_ends && fin => replaced(payload.len()),
+        Prefix::Cut { .. } if frame_ends => {
+            let _unfinished = text.feed(&payload);
+            Some(Piece { payload, taken: payload.len() })
+        }
+        Prefix::Cut { .. } => None,
+    })
+}
+
+/// How many bytes a header without key takes for this length.
+fn length_size(length: u64) -> usize {
+    match length {
+        0..=125 => 2,
+        126..=0xFFFF => 4,
+        _ => 10,
+    }
+}
+
+impl Codec for Hybi {
+    fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.frame.is_none() {
+            let Some(header) = self.header(input)? else { return Ok(None) };
+            if header.opcode & 0x8 != 0 {
+                return self.control(header, input);
+            }
+            // The header stays until some payload follows it, so that both can go out in one piece.
+            if header.length > 0 && input.len() == header.size {
+                return Ok(None);
+            }
+            *input = &input[header.size..];
+            self.begin_data(header);
+        }
+        self.data(input)
+    }
+
+    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) -> Result<(), Undeliverable> {
+        match event {
+            Event::Data(chunk) => self.write_data(chunk, out, keys),
+            Event::Ping(payload) => self.write_control(PING, payload, out, keys),
+            Event::Pong(payload) => self.write_control(PONG, payload, out, keys),
+            Event::Close(close) => self.write_close(close, out, keys),
+        }
+        Ok(())
+    }
+
+    fn mid_frame(&self) -> bool {
+        self.writing.owed > 0
+    }
+
+    fn closing(&self) -> Closing {
+        Closing::Code
+    }
+}

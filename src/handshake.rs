@@ -1,0 +1,117 @@
+//! The opening handshake, step by step, as functions of the bytes received so far.
+//!
+//! [`receive`] judges what a client sent, [`Opening::upstream_request`] becomes of it, and [`consent`] judges what the
+//! upstream answered. Whoever carries the bytes (the proxy's sockets, or a recorded conversation) calls them again
+//! with more until they have an answer.
+
+use crate::config::{Config, Limits, Route};
+use crate::conversation::Conversation;
+use crate::dialect::Dialect;
+use crate::dialect::hybi::{Hybi, Role};
+use crate::dialect::opening::{Agreed, Opening};
+use crate::http::{self, BadHead, Refusal, Request, Response};
+use crate::sniff::{self, Body, First, Foreign, Verdict};
+
+/// Interim answers (100, 103) that are skipped before an upstream's final one. More is not an answer.
+const MAX_INTERIM: usize = 5;
+
+/// What a client sent.
+#[derive(Debug)]
+pub enum Received<'c> {
+    /// Not enough yet.
+    More,
+    /// Not HTTP; there is nothing to answer.
+    Foreign(Foreign),
+    /// Refuse it so, and close.
+    Refused(Refusal),
+    /// An ordinary request.
+    Http {
+        /// Bytes before its head, to be left out.
+        skip: usize,
+        /// Bytes of its head.
+        head: usize,
+        /// How its body is framed.
+        body: Body,
+    },
+    /// An opening handshake for this route.
+    Opening {
+        /// What was understood of it.
+        opening: Box<Opening>,
+        /// Where it goes.
+        route: &'c Route,
+        /// Bytes it takes at the front: what follows is the client's own.
+        taken: usize,
+    },
+}
+
+/// Judges the bytes a client has sent on a fresh connection, or after an ordinary request was served.
+pub fn receive<'c>(bytes: &[u8], config: &'c Config) -> Received<'c> {
+    let skip = match sniff::first(bytes) {
+        First::More => return Received::More,
+        First::Foreign(foreign) => return Received::Foreign(foreign),
+        First::Http(skip) => skip,
+    };
+    let bytes = &bytes[skip..];
+    let length = match http::head_length(&bytes[..bytes.len().min(config.limits.head_bytes)]) {
+        Ok(Some(length)) => length,
+        Ok(None) if bytes.len() < config.limits.head_bytes => return Received::More,
+        Ok(None) => return Received::Refused(Refusal::new(431, "the head is longer than limits.head_bytes allows")),
+        Err(bad) => return Received::Refused(unreadable(bad)),
+    };
+    match judge(&bytes[..length], config) {
+        Ok((Verdict::Http(body), _)) => Received::Http { skip, head: length, body },
+        Ok((Verdict::Opening(opening), route)) => Received::Opening { opening, route, taken: skip + length },
+        Err(refusal) => Received::Refused(refusal),
+    }
+}
+
+fn judge<'c>(head: &[u8], config: &'c Config) -> Result<(Verdict, &'c Route), Refusal> {
+    let request = Request::parse(head, config.limits.head_fields).map_err(unreadable)?;
+    let (host, path) = sniff::addressed(&request)?;
+    let route = config.route(host, path).ok_or_else(|| Refusal::new(404, "no route matches this host and path"))?;
+    Ok((sniff::classify(&request, route.dialects)?, route))
+}
+
+fn unreadable(bad: BadHead) -> Refusal {
+    let status = if bad == BadHead::TooManyFields { 431 } else { 400 };
+    Refusal::new(status, bad.to_string())
+}
+
+/// Judges what an upstream has answered so far to a handshake sent with `key`. `None` asks for more; otherwise what was
+/// agreed, and how many bytes the answer took: those that follow are frames.
+///
+/// # Errors
+/// What the client is told instead.
+pub fn consent(
+    opening: &Opening,
+    bytes: &[u8],
+    key: &str,
+    limits: &Limits,
+) -> Result<Option<(Agreed, usize)>, Refusal> {
+    let bad = |why: String| Refusal::new(502, format!("the upstream's answer cannot be read: {why}"));
+    let mut taken = 0;
+    for _ in 0..=MAX_INTERIM {
+        let rest = &bytes[taken..];
+        let within = &rest[..rest.len().min(limits.head_bytes)];
+        let Some(length) = http::head_length(within).map_err(|why| bad(why.to_string()))? else {
+            let full = rest.len() >= limits.head_bytes;
+            return if full { Err(bad("its head is longer than limits.head_bytes".into())) } else { Ok(None) };
+        };
+        let response = Response::parse(&rest[..length], limits.head_fields).map_err(|why| bad(why.to_string()))?;
+        taken += length;
+        if response.status >= 200 || response.status == 101 {
+            return opening.agree(&response, key).map(|agreed| Some((agreed, taken)));
+        }
+    }
+    Err(bad(format!("more than {MAX_INTERIM} interim responses")))
+}
+
+/// The conversation that follows.
+pub fn conversation(opening: &Opening, agreed: &Agreed, route: &Route) -> Conversation {
+    let extensions = agreed.extensions.is_some();
+    Conversation::new(
+        opening.dialect.codec(extensions, route.binary),
+        Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, extensions)),
+        route.max_message,
+    )
+}
