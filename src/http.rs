@@ -74,21 +74,26 @@ impl<'a> Fields<'a> {
 
     /// Whether the field belongs to one hop alone (RFC 9110 §7.6.1): by its own name, or named in `Connection`.
     pub fn is_hop_by_hop(&self, name: &str) -> bool {
-        const HOP: [&str; 10] = [
-            "connection",
-            "keep-alive",
-            "proxy-connection",
-            "proxy-authenticate",
-            "proxy-authorization",
-            "te",
-            "trailer",
-            "transfer-encoding",
-            "upgrade",
-            // RFC 9113 §3.2.1 as was: only ever meant for the next hop, and a way to smuggle where it is not listed.
-            "http2-settings",
-        ];
-        HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop)) || self.has_token("connection", name)
+        is_hop_header(name) || self.has_token("connection", name)
     }
+}
+
+/// Whether a header of this name belongs to one hop alone, whatever `Connection` says.
+pub fn is_hop_header(name: &str) -> bool {
+    const HOP: [&str; 10] = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        // RFC 7540 §3.2.1: only ever meant for the next hop, and a way to smuggle where nobody lists it.
+        "http2-settings",
+    ];
+    HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
 }
 
 /// The members of a comma list, trimmed, without the empty ones (RFC 9110 §5.6.1).

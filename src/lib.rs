@@ -21,3 +21,5 @@ pub mod sniff;
 
 pub mod handshake;
 
+
+pub mod proxy;

@@ -1,0 +1,70 @@
+//! The commands, and what they exit with: 0 for done, 1 for a failure that was explained, 2 for misuse.
+
+mod serve;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use hybridge::config::LogLevel;
+
+/// A reverse proxy that lets old WebSocket clients talk to modern backends, unchanged.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, after_help = "Start with `hybridge demo`.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stand in front of a backend and serve
+    Serve(serve::Arguments),
+    /// Read a configuration file and say what it means, or everything that is wrong with it
+    Check {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+/// Reads the arguments, does what they say, and returns the exit code.
+pub fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Check { config } => check(&config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("hybridge: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command failed, for people.
+type Failure = Box<dyn std::error::Error>;
+
+fn check(file: &std::path::Path) -> Result<(), Failure> {
+    print!("{}", hybridge::config::Config::read(file)?.summary());
+    Ok(())
+}
+
+/// Sends the log to stderr, in colour where that is a terminal.
+fn log_to_stderr(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .with_max_level(level)
+        .init();
+}

@@ -1,0 +1,115 @@
+//! `hybridge serve`: from the arguments or a file to a running proxy.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::thread;
+
+use clap::Args;
+use hybridge::config::{Config, LogLevel, Upstream, UpstreamHost, parse_size};
+use hybridge::dialect::BinaryPolicy;
+use hybridge::proxy::Server;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, log_to_stderr};
+
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["config", "upstream"]))]
+pub struct Arguments {
+    /// The configuration file; config.example.toml has every key
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["listen", "upstream"])]
+    config: Option<PathBuf>,
+    /// Where clients connect to; may be repeated. Port 0 lets the system choose
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: Vec<SocketAddr>,
+    /// The backend: ws://HOST:PORT, or ws://HOST:PORT/PATH to put a path before the client's
+    #[arg(long, value_name = "URL", value_parser = upstream)]
+    upstream: Option<Upstream>,
+    /// The Host header the backend gets: `client` (as the client sent it), `upstream` (its own), or a NAME:PORT
+    #[arg(long, value_name = "HOST", value_parser = upstream_host, conflicts_with = "config")]
+    upstream_host: Option<UpstreamHost>,
+    /// What a binary message becomes for a hixie client: close, base64, latin1 or drop
+    #[arg(long, value_name = "POLICY", value_parser = binary, conflicts_with = "config")]
+    binary: Option<BinaryPolicy>,
+    /// The most bytes a message may have, such as 16MiB [default: no limit, since none is ever held]
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "config")]
+    max_message: Option<u64>,
+    /// How many threads carry connections [default: one per core]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+}
+
+fn upstream(url: &str) -> Result<Upstream, String> {
+    Upstream::parse(url).map_err(|refusal| refusal.to_string())
+}
+
+fn upstream_host(text: &str) -> Result<UpstreamHost, String> {
+    text.parse().map_err(|refusal: hybridge::config::Refusal| refusal.to_string())
+}
+
+fn binary(text: &str) -> Result<BinaryPolicy, String> {
+    text.parse().map_err(|()| "expected one of close, base64, latin1, drop".to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).map_err(|refusal| refusal.to_string())
+}
+
+/// Serves until the process is told to stop.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let config = config(arguments)?;
+    log_to_stderr(config.log_level);
+    let upstreams: Vec<String> = config.routes.iter().map(|route| route.upstream.to_string()).collect();
+    let server = Server::bind(config)?;
+    for address in server.addresses() {
+        println!("listening on {address}, upstream {}", upstreams.join(", "));
+    }
+    stop_on_signal(&server)?;
+    server.run()?;
+    Ok(())
+}
+
+fn config(arguments: Arguments) -> Result<Config, Failure> {
+    let mut config = match (arguments.config, arguments.upstream) {
+        (Some(file), _) => Config::read(&file)?,
+        (None, Some(upstream)) => Config::simple(arguments.listen, upstream),
+        (None, None) => unreachable!("clap demands one of them"),
+    };
+    for route in &mut config.routes {
+        route.upstream_host = arguments.upstream_host.clone().unwrap_or_else(|| route.upstream_host.clone());
+        route.binary = arguments.binary.unwrap_or(route.binary);
+        route.max_message = arguments.max_message.or(route.max_message);
+    }
+    config.threads = arguments.threads.or(config.threads);
+    config.log_level = arguments.log_level.unwrap_or(config.log_level);
+    Ok(config)
+}
+
+/// Turns the server's switch on SIGINT or SIGTERM; a second one ends the process at once, as it would without us.
+fn stop_on_signal(server: &Server) -> Result<(), Failure> {
+    let drain = server.drain();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            for told in 0.. {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if told > 0 {
+                    std::process::exit(1);
+                }
+                tracing::info!("stopping: clients are told 1001; a second signal stops at once");
+                drain.start();
+            }
+        });
+    })?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Which requests go which way.
+
+use std::borrow::Cow;
+
+use super::fault::{Refusal, quoted};
+use super::upstream::{Upstream, UpstreamHost, split_authority};
+use crate::dialect::{BinaryPolicy, DialectSet};
+
+/// One way from clients to a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What logs and metrics call the route. Unlike every other route's.
+    pub name: String,
+    /// The host that clients ask for, in lower case, without a port, an IPv6 address without brackets.
+    /// Default: any host.
+    pub host: Option<String>,
+    /// The beginning of the path that clients ask for, with its leading slash. Default: `/`, every path.
+    pub path: String,
+    /// The backend.
+    pub upstream: Upstream,
+    /// The `Host` that the backend is told. Default: the client's.
+    pub upstream_host: UpstreamHost,
+    /// The dialects that clients may speak here. Default: all.
+    pub dialects: DialectSet,
+    /// What becomes of a binary message on its way to a hixie client. Default: the connection is closed.
+    pub binary: BinaryPolicy,
+    /// The longest message that is let through, in bytes. Default: no limit, for no message is ever held.
+    pub max_message: Option<u64>,
+}
+
+impl Route {
+    /// A route for every host and path, with every setting at its default.
+    pub fn new(name: impl Into<String>, upstream: Upstream) -> Route {
+        Route {
+            name: name.into(),
+            host: None,
+            path: "/".to_owned(),
+            upstream,
+            upstream_host: UpstreamHost::default(),
+            dialects: DialectSet::ALL,
+            binary: BinaryPolicy::default(),
+            max_message: None,
+        }
+    }
+
+    /// Whether a request goes this way, by the value of its `Host` header, with or without a port, and its target.
+    ///
+    /// The path is compared as it travels, letter by letter, and ends only at a border: `/chat` takes `/chat`,
+    /// `/chat/x` and `/chat?x`, not `/chatter`; `/chat/` takes only what lies below it. A target with a `..` segment is
+    /// taken only by a route that hides nothing from its clients: `/`, to an upstream without a path.
+    pub fn matches(&self, host: &str, target: &str) -> bool {
+        let (authority, target) = split_target(target);
+        // RFC 9112 §3.2.2: a target that names a host overrules the Host header.
+        let asked = host_of(authority.unwrap_or(host));
+        self.host.as_ref().is_none_or(|host| host.eq_ignore_ascii_case(asked)) && self.rest(&target).is_some()
+    }
+
+    /// The target to ask the backend for: the client's own, or, when the upstream URL has a path, with that in place of
+    /// the route's.
+    ///
+    /// From `/chat` to `ws://backend/rooms`, `/chat/1?x` becomes `/rooms/1?x`; to `ws://backend/`, it becomes `/1?x`.
+    pub fn upstream_target(&self, target: &str) -> String {
+        let Some(base) = &self.upstream.path else { return target.to_owned() };
+        let (_, origin_form) = split_target(target);
+        match self.rest(&origin_form) {
+            // RFC 9112 §3.2.4: `*` asks about the server, not about one of its paths.
+            None | Some("*") => target.to_owned(),
+            Some(rest) if rest.is_empty() || rest.starts_with(['?', '#']) => format!("{base}{rest}"),
+            // All slashes at the joint become one, for a path that begins with two reads like a host to some backends.
+            Some(rest) => format!("{}/{}", base.trim_end_matches('/'), rest.trim_start_matches('/')),
+        }
+    }
+
+    /// What follows the route's path in a target; none when the target lies elsewhere.
+    fn rest<'t>(&self, target: &'t str) -> Option<&'t str> {
+        if target == "*" {
+            return (self.path == "/").then_some(target);
+        }
+        let rest = target.strip_prefix(self.path.as_str())?;
+        let at_border = self.path.ends_with('/') || rest.is_empty() || rest.starts_with(['/', '?', '#']);
+        // `/chat/../admin` begins with `/chat`, yet many backends would serve it as `/admin`. Browsers and devices
+        // resolve such paths before they ask.
+        let open = self.path == "/" && self.upstream.path.is_none();
+        (at_border && (open || !climbs(target))).then_some(rest)
+    }
+}
+
+/// The host and path of a route as one text; the path alone for any host.
+pub(super) fn place(host: Option<&str>, path: &str) -> String {
+    match host {
+        None => path.to_owned(),
+        Some(host) if host.contains(':') => format!("[{host}]{path}"),
+        Some(host) => format!("{host}{path}"),
+    }
+}
+
+/// Checks the host of a route; none for `*`, any host.
+pub(super) fn check_host(text: &str) -> Result<Option<String>, Refusal> {
+    if text == "*" {
+        return Ok(None);
+    }
+    match split_authority(text)? {
+        (host, None) => Ok(Some(host.trim_end_matches('.').to_owned())),
+        (_, Some(_)) => {
+            Err(Refusal::new("a route's host has no port", "write the name alone: a route serves every listener"))
+        }
+    }
+}
+
+/// Checks a path: of a route, or of an upstream URL.
+pub(super) fn check_path(path: &str) -> Result<String, Refusal> {
+    const FORM: &str = "write a path as clients send it, as in \"/chat\"";
+    if !path.starts_with('/') {
+        return Err(Refusal::new(
+            "the path does not begin with a slash",
+            format!("write {}", quoted(&format!("/{path}"))),
+        ));
+    }
+    if let Some(c) = path.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '\\' | '"' | '<' | '>')) {
+        return Err(Refusal::new(
+            format!("the path has the character {c:?} in it"),
+            "write it percent-encoded, as clients send it",
+        ));
+    }
+    if path.contains(['?', '#']) {
+        return Err(Refusal::new("the path has a query or a fragment", "leave out the ? or # and what follows it"));
+    }
+    if path.ends_with('*') {
+        return Err(Refusal::new(
+            "the path ends with a wildcard",
+            "leave out the *: a path takes all that lies below it",
+        ));
+    }
+    if climbs(path) {
+        return Err(Refusal::new("the path has a segment .. in it", FORM));
+    }
+    Ok(path.to_owned())
+}
+
+/// The authority that a target names, and the path and query.
+fn split_target(target: &str) -> (Option<&str>, Cow<'_, str>) {
+    if target.starts_with('/') {
+        return (None, Cow::Borrowed(target));
+    }
+    // Old clients that believe to speak to a forward proxy send the whole URL.
+    let Some((_, rest)) =
+        target.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphabetic()))
+    else {
+        return (None, Cow::Borrowed(target));
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(format!("/{path}")) };
+    (Some(authority), path)
+}
+
+/// The host in a `Host` header or an authority: without user, port, brackets, and the dot of a full name.
+fn host_of(authority: &str) -> &str {
+    let authority = authority.trim();
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if let Some((address, _)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address;
+    }
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// Whether a path has a segment `..`, in any of the spellings that a backend may resolve.
+fn climbs(target: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    if !path.contains("..") && !path.contains('%') {
+        return false;
+    }
+    let plain = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/");
+    // Java servers cut a segment at its `;` before they resolve it.
+    plain.split(['/', '\\']).any(|segment| segment.split(';').next() == Some(".."))
+}

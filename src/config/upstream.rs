@@ -1,0 +1,230 @@
+//! Backends: where they are reached, and what they are told of themselves.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use super::fault::{Refusal, nearest, quoted};
+use super::route::check_path;
+
+/// Where a backend is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// A name or an address, in lower case, an IPv6 address without brackets.
+    pub host: String,
+    /// The port. Default: 80.
+    pub port: u16,
+    /// The path that takes the place of the route's. Default: none, and targets stay as the client sent them.
+    pub path: Option<String>,
+}
+
+impl Upstream {
+    /// Reads `ws://HOST:PORT/PATH` or, equal in meaning, `http://HOST:PORT/PATH`. Port and path may be left out.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no such URL, or names more than is served; the refusal says what to write.
+    pub fn parse(url: &str) -> Result<Upstream, Refusal> {
+        const FORM: &str = "write ws://HOST:PORT or http://HOST:PORT";
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(Refusal::new("the URL has no scheme", FORM));
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "ws" | "http" => {}
+            "wss" | "https" => {
+                return Err(Refusal::new(
+                    "TLS upstreams are not served by this version",
+                    "write ws://HOST:PORT of the backend's plain port, or of a hop on this machine that speaks TLS to \
+                     the backend (stunnel, HAProxy, nginx)",
+                ));
+            }
+            _ => return Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), FORM)),
+        }
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(Refusal::new(
+                "the URL has a user name in it",
+                "write it without; a client's own Authorization header reaches the backend",
+            ));
+        }
+        if path.contains('#') {
+            return Err(Refusal::new("the URL has a fragment", "leave out the # and what follows it"));
+        }
+        if path.contains('?') {
+            return Err(Refusal::new(
+                "the URL has a query",
+                "leave out the ? and what follows it; a client's own query reaches the backend",
+            ));
+        }
+        let (host, port) = split_authority(authority)?;
+        let path = (!path.is_empty()).then(|| check_path(path)).transpose()?;
+        Ok(Upstream { host, port: port.unwrap_or(80), path })
+    }
+
+    /// Host and port as they stand in a URL or a `Host` header: an IPv6 address in brackets, port 80 left out.
+    pub fn authority(&self) -> String {
+        match (self.host.contains(':'), self.port) {
+            (false, 80) => self.host.clone(),
+            (false, port) => format!("{}:{port}", self.host),
+            (true, 80) => format!("[{}]", self.host),
+            (true, port) => format!("[{}]:{port}", self.host),
+        }
+    }
+
+    /// The host, when it is an address.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+impl FromStr for Upstream {
+    type Err = Refusal;
+
+    fn from_str(url: &str) -> Result<Upstream, Refusal> {
+        Upstream::parse(url)
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ws://{}{}", self.authority(), self.path.as_deref().unwrap_or_default())
+    }
+}
+
+/// The `Host` header that a backend is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamHost {
+    /// The one that the client sent.
+    #[default]
+    Client,
+    /// The upstream's own, see [`Upstream::authority`].
+    Upstream,
+    /// This one.
+    Fixed(String),
+}
+
+impl FromStr for UpstreamHost {
+    type Err = Refusal;
+
+    /// Reads `client`, `upstream`, or a host with or without a port.
+    fn from_str(text: &str) -> Result<UpstreamHost, Refusal> {
+        match text {
+            "client" => return Ok(UpstreamHost::Client),
+            "upstream" => return Ok(UpstreamHost::Upstream),
+            _ => {}
+        }
+        let (host, port) = split_authority(text)?;
+        // A keyword with a typing mistake would else be sent to the backend as a host.
+        if let (None, Some(near)) = (port, nearest(&host, &["client", "upstream"])) {
+            return Err(Refusal::new(
+                format!("unknown choice {}", quoted(text)),
+                format!("did you mean {near:?}? A host of this name is written with its port, \"{host}:80\""),
+            ));
+        }
+        Ok(UpstreamHost::Fixed(text.to_owned()))
+    }
+}
+
+impl fmt::Display for UpstreamHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UpstreamHost::Client => "client",
+            UpstreamHost::Upstream => "upstream",
+            UpstreamHost::Fixed(host) => host,
+        })
+    }
+}
+
+/// Takes `HOST` or `HOST:PORT` apart; the host in lower case, an IPv6 address without its brackets.
+pub(super) fn split_authority(text: &str) -> Result<(String, Option<u16>), Refusal> {
+    if text.contains("://") {
+        return Err(Refusal::new("a host has no scheme", "write the host alone, as in \"tv.example\""));
+    }
+    if text.contains('/') {
+        return Err(Refusal::new("a host has no path", "leave out the / and what follows it"));
+    }
+    let (host, port) = if let Some(bracketed) = text.strip_prefix('[') {
+        let Some((address, port)) = bracketed.split_once(']') else {
+            return Err(Refusal::new("a bracket is not closed", "write [ADDRESS]:PORT, as in \"[::1]:9000\""));
+        };
+        if address.contains('%') {
+            return Err(Refusal::new("an address with a zone is not served", "write a global address, or a name"));
+        }
+        let Ok(address) = address.parse::<Ipv6Addr>() else {
+            return Err(Refusal::new(
+                format!("{} is not an IPv6 address", quoted(address)),
+                "write one, as in \"[::1]:9000\", or leave out the brackets",
+            ));
+        };
+        let port = match port.strip_prefix(':') {
+            None if !port.is_empty() => {
+                return Err(Refusal::new(
+                    format!("{} follows the bracket", quoted(port)),
+                    "write [ADDRESS]:PORT, as in \"[::1]:9000\"",
+                ));
+            }
+            port => port,
+        };
+        (address.to_string(), port)
+    } else {
+        match text.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                let example = text.parse::<Ipv6Addr>().unwrap_or(Ipv6Addr::LOCALHOST);
+                return Err(Refusal::new(
+                    "more than one colon",
+                    format!("put an IPv6 address in brackets, as in \"[{example}]\""),
+                ));
+            }
+            Some((host, port)) => (check_name(host)?, Some(port)),
+            None => (check_name(text)?, None),
+        }
+    };
+    Ok((host, port.map(check_port).transpose()?))
+}
+
+fn check_port(port: &str) -> Result<u16, Refusal> {
+    const REMEDY: &str = "write a port from 1 to 65535";
+    if port.is_empty() {
+        return Err(Refusal::new("no port follows the colon", format!("{REMEDY}, or leave out the colon for port 80")));
+    }
+    // A sign is part of a number to Rust, not to a URL.
+    match port.parse() {
+        Ok(0) => Err(Refusal::new("port 0 is no port to connect to", REMEDY)),
+        Ok(number) if port.bytes().all(|b| b.is_ascii_digit()) => Ok(number),
+        _ => Err(Refusal::new(format!("{} is not a port", quoted(port)), REMEDY)),
+    }
+}
+
+/// Checks a name or an IPv4 address.
+fn check_name(name: &str) -> Result<String, Refusal> {
+    const FORM: &str = "write a name or an address, as in \"tv.example\" or \"10.0.0.5\"";
+    if name.is_empty() {
+        return Err(Refusal::new("no host", FORM));
+    }
+    if name.contains('*') {
+        return Err(Refusal::new("wildcards are not served", "write one route for each host, or \"*\" alone for any"));
+    }
+    if !name.is_ascii() {
+        return Err(Refusal::new(
+            format!("the host {} has letters outside ASCII", quoted(name)),
+            "write the form that clients send, which begins with xn--",
+        ));
+    }
+    let mut labels = name.strip_suffix('.').unwrap_or(name).split('.');
+    // Underscores are in no host name of RFC 952, yet in many names of containers.
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    if name.len() > 253 || !labels.clone().all(is_label) {
+        return Err(Refusal::new(format!("{} is not a host", quoted(name)), FORM));
+    }
+    // A name whose last label is a number is an address to every resolver, and each has its own idea of "10.1".
+    let numeric = labels.next_back().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
+    if numeric && name.parse::<Ipv4Addr>().is_err() {
+        return Err(Refusal::new(
+            format!("{} is not an IPv4 address", quoted(name)),
+            "write four numbers from 0 to 255, as in \"10.0.0.5\"",
+        ));
+    }
+    Ok(name.to_ascii_lowercase())
+}

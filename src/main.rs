@@ -1,0 +1,9 @@
+//! The command line: the only reader of arguments, and the only exit.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,271 @@
+//! The life of one connection: sniff, dial, answer, carry bytes, close.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, info, warn};
+
+use super::drain::Drain;
+use super::passthrough::{self, Pool};
+use super::random::Fresh;
+use super::relay::{Carried, relay};
+use super::upstream::{self, Consented};
+use crate::config::{Config, Route};
+use crate::conversation::{Conversation, Output, Side};
+use crate::dialect::Dialect;
+use crate::dialect::hixie76::KEY3;
+use crate::dialect::opening::{Opening, Proof};
+use crate::handshake::{self, Received, receive};
+use crate::http::Refusal;
+
+/// How long a refused client is listened to, so that it can read why before the system resets the connection.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What the connections of a thread share.
+pub struct Shared {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Connections to backends for ordinary HTTP.
+    pub pool: Pool,
+    /// The shutdown.
+    pub drain: Drain,
+}
+
+/// Why a connection ended before it was open, for the log.
+enum Ended {
+    /// Told so.
+    Refused(Refusal),
+    /// Without an answer: there was nobody to understand one.
+    Silently(String),
+    /// Served, or never more than a probe.
+    Quietly,
+}
+
+/// A connection that is open on both sides.
+struct Open {
+    downstream: (TcpStream, Vec<u8>),
+    upstream: (TcpStream, Vec<u8>),
+    conversation: Conversation,
+    /// For the log: what was asked for, and where it went.
+    dialect: Dialect,
+    target: Box<str>,
+    route: Box<str>,
+}
+
+/// Serves a client from its first byte to its last.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
+    let Some(open) = Box::pin(open(stream, peer, &shared)).await else { return };
+    let started = Instant::now();
+    let Open { downstream, upstream, conversation, dialect, target, route } = open;
+    debug!(client = %peer, %dialect, %target, %route, "open");
+    let carried = relay(downstream, upstream, conversation, &shared.config.timeouts, shared.drain.watch()).await;
+    let Carried { cause, from_client, from_upstream } = carried;
+    info!(
+        client = %peer, %dialect, %target, %route,
+        seconds = started.elapsed().as_secs_f32(),
+        client_bytes = from_client.0, client_messages = from_client.1,
+        upstream_bytes = from_upstream.0, upstream_messages = from_upstream.1,
+        "closed: {}", cause.map(|cause| cause.to_string()).unwrap_or_default(),
+    );
+}
+
+/// Reads, serves and answers what comes before an open connection, if one follows.
+async fn open(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<Open> {
+    let mut buffer = Vec::new();
+    loop {
+        match shake_hands(&mut stream, &mut buffer, shared).await {
+            Ok(Greeted::WebSocket(agreed)) => {
+                let (opening, route, Consented { stream: upstream, agreed, early }) = *agreed;
+                return Some(Open {
+                    downstream: (stream, buffer),
+                    upstream: (upstream, early),
+                    conversation: handshake::conversation(&opening, &agreed, route),
+                    dialect: opening.dialect,
+                    target: opening.target.into(),
+                    route: route.name.as_str().into(),
+                });
+            }
+            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, peer, shared)).await?,
+            Err(Ended::Refused(refusal)) => {
+                warn!(client = %peer, status = refusal.status, "refused: {}", refusal.why);
+                refuse(stream, &refusal).await;
+                return None;
+            }
+            Err(Ended::Silently(why)) => {
+                warn!(client = %peer, "dropped: {why}");
+                return None;
+            }
+            Err(Ended::Quietly) => {
+                debug!(client = %peer, "closed between requests");
+                return None;
+            }
+        }
+    }
+}
+
+/// Serves ordinary requests; returns the connection with what is none, if that comes after them.
+async fn http(stream: TcpStream, buffer: Vec<u8>, peer: SocketAddr, shared: &Shared) -> Option<(TcpStream, Vec<u8>)> {
+    match passthrough::serve(stream, buffer, &shared.config, &shared.pool, &shared.drain).await {
+        Ok((stream, rest)) if !rest.is_empty() && !shared.drain.has_started() => Some((stream, rest)),
+        Ok((stream, _)) => {
+            end(stream).await;
+            None
+        }
+        Err(error) => {
+            debug!(client = %peer, "HTTP connection ended: {error}");
+            None
+        }
+    }
+}
+
+/// What a client wants.
+enum Greeted<'c> {
+    /// Agreed on by both sides, and answered.
+    WebSocket(Box<(Opening, &'c Route, Consented)>),
+    /// An ordinary request; it stays in the buffer.
+    Http,
+}
+
+/// Reads the first request, and if it is an opening handshake performs it on both sides. What the client sent beyond
+/// it stays in `buffer`.
+async fn shake_hands<'c>(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    shared: &'c Shared,
+) -> Result<Greeted<'c>, Ended> {
+    let config = &*shared.config;
+    let (opening, route, taken) = match greeting(stream, buffer, config, &shared.drain).await? {
+        Received::Opening { opening, route, taken } => (*opening, route, taken),
+        _ => return Ok(Greeted::Http),
+    };
+    buffer.drain(..taken);
+    opening.check_early(buffer).map_err(Ended::Refused)?;
+    let consented = tokio::select! {
+        consented = upstream::open(&opening, route, config) => consented.map_err(Ended::Refused)?,
+        ended = early(stream, buffer, &opening, config) => return Err(ended),
+    };
+    if consented.agreed.subprotocol_assumed {
+        debug!(
+            dialect = %opening.dialect, route = route.name,
+            "the upstream chose no subprotocol; the client is told its own, which it insists on"
+        );
+    }
+    if let Err(ended) = answer(stream, buffer, &opening, &consented, config).await {
+        abandon(consented, &opening, route).await;
+        return Err(ended);
+    }
+    Ok(Greeted::WebSocket(Box::new((opening, route, consented))))
+}
+
+/// Reads until it is known what the client wants.
+async fn greeting<'c>(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    config: &'c Config,
+    drain: &Drain,
+) -> Result<Received<'c>, Ended> {
+    let deadline = Instant::now() + config.timeouts.head;
+    let mut watch = drain.watch();
+    loop {
+        match receive(buffer, config) {
+            Received::More => {}
+            Received::Refused(refusal) => return Err(Ended::Refused(refusal)),
+            Received::Foreign(foreign) => return Err(Ended::Silently(foreign.to_string())),
+            received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
+        }
+        let read = tokio::select! {
+            read = timeout_at(deadline, stream.read_buf(buffer)) => read,
+            () = watch.started() => return Err(Ended::Quietly),
+        };
+        match read {
+            Ok(Ok(0)) | Ok(Err(_)) if buffer.is_empty() => return Err(Ended::Quietly),
+            Ok(Ok(0)) => return Err(Ended::Silently("it ended its stream inside its request head".into())),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(Ended::Silently(format!("its request head broke off: {error}"))),
+            Err(_) if buffer.is_empty() => return Err(Ended::Quietly),
+            Err(_) => return Err(Ended::Refused(Refusal::new(408, "no whole request head within timeouts.head"))),
+        }
+    }
+}
+
+/// Keeps what the client sends before it was answered. Returns only if it should not be answered any more.
+async fn early(stream: &mut TcpStream, buffer: &mut Vec<u8>, opening: &Opening, config: &Config) -> Ended {
+    while buffer.len() < config.limits.head_bytes {
+        match stream.read_buf(buffer).await {
+            Ok(0) | Err(_) => return Ended::Silently("it went away before the upstream had answered".into()),
+            Ok(_) => {}
+        }
+        if let Err(refusal) = opening.check_early(buffer) {
+            return Ended::Refused(refusal);
+        }
+    }
+    // Enough for now: the rest waits in the system, and the client with it.
+    std::future::pending().await
+}
+
+/// Writes the client's 101, and for hixie-76 what answers its challenge.
+async fn answer(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    opening: &Opening,
+    consented: &Consented,
+    config: &Config,
+) -> Result<(), Ended> {
+    let gone = |_| Ended::Silently("it went away before it was answered".into());
+    let mut answer = opening.answer(&consented.agreed, "ws");
+    if !matches!(opening.proof, Proof::Numbers(..)) {
+        return stream.write_all(&answer).await.map_err(gone);
+    }
+    if buffer.len() < KEY3 {
+        // Fronts hold the eight bytes back until they have seen a 101, so they cannot be waited for before it.
+        stream.write_all(&answer).await.map_err(gone)?;
+        answer.clear();
+        let deadline = Instant::now() + config.timeouts.key3;
+        while buffer.len() < KEY3 {
+            match timeout_at(deadline, stream.read_buf(buffer)).await {
+                Ok(Ok(0) | Err(_)) => return Err(Ended::Silently("it went away before its third key".into())),
+                Ok(Ok(_)) => {}
+                Err(_) => return Err(Ended::Silently("no third key within timeouts.key3".into())),
+            }
+        }
+    }
+    let mut key3 = [0; KEY3];
+    key3.copy_from_slice(&buffer[..KEY3]);
+    buffer.drain(..KEY3);
+    answer.extend(opening.challenge_answer(key3).into_iter().flatten());
+    stream.write_all(&answer).await.map_err(gone)
+}
+
+/// Tells an upstream that agreed that the client is gone.
+async fn abandon(mut consented: Consented, opening: &Opening, route: &Route) {
+    let mut out = Output::default();
+    let mut conversation = handshake::conversation(opening, &consented.agreed, route);
+    conversation.ended(Side::Downstream, true, &mut out, &mut Fresh);
+    // A courtesy: the end of the stream says the same to those who do not hear it.
+    let _ = timeout(LINGER, consented.stream.write_all(&out.upstream)).await;
+}
+
+/// Writes a refusal, and ends the connection.
+async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
+    if let Ok(Ok(())) = timeout(LINGER, stream.write_all(&refusal.to_bytes())).await {
+        end(stream).await;
+    }
+}
+
+/// Ends the stream, and gives the client a moment to read what was written: a connection closed while bytes of it are
+/// unread is reset, and the answer lost.
+async fn end(mut stream: TcpStream) {
+    let drained = async {
+        stream.shutdown().await?;
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    // Whatever went wrong, it was answered, and now it is closed.
+    let _ = timeout(LINGER, drained).await;
+}

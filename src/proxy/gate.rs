@@ -1,0 +1,292 @@
+//! What hyper sees of a client's connection: ordinary requests, one after the other, and never an opening handshake.
+//!
+//! A front may send a WebSocket handshake on a connection that carried ordinary requests before (nginx does, from its
+//! pool). So each head is judged here, from the raw bytes, before hyper gets to see it; when one is not for hyper, it
+//! sees the end of the stream, and the connection goes back with that head unread.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::config::{Config, Timeouts};
+use crate::handshake::{Received, receive};
+use crate::sniff::Body;
+
+/// Bytes read at once.
+const READ: usize = 16 << 10;
+
+/// How far hyper is with the requests it was given. Shared with the bodies that pass through the service.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Request bodies read to their end, or given up.
+    bodies: AtomicUsize,
+    /// Responses sent to their end, or given up.
+    responses: AtomicUsize,
+    gate: Mutex<Option<Waker>>,
+}
+
+/// Reports to [`Progress`] when dropped.
+#[derive(Debug)]
+pub struct Done {
+    progress: Arc<Progress>,
+    what: fn(&Progress) -> &AtomicUsize,
+}
+
+impl Progress {
+    /// A request's body has passed when this is dropped.
+    pub fn body(self: &Arc<Self>) -> Done {
+        Done { progress: Arc::clone(self), what: |progress| &progress.bodies }
+    }
+
+    /// A response has passed when this is dropped.
+    pub fn response(self: &Arc<Self>) -> Done {
+        Done { progress: Arc::clone(self), what: |progress| &progress.responses }
+    }
+
+    fn wait(&self, cx: &Context<'_>) {
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+    }
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        (self.what)(&self.progress).fetch_add(1, Ordering::SeqCst);
+        let waker = self.progress.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Passing {
+    /// Between requests.
+    Nothing,
+    /// So many bytes of a head, and then its body.
+    Head(usize, Body),
+    /// A body.
+    Body(Body),
+}
+
+/// A client's connection, as hyper may see it.
+pub struct Gate {
+    stream: TcpStream,
+    config: Arc<Config>,
+    progress: Arc<Progress>,
+    /// Read, but not yet passed on.
+    buffer: Vec<u8>,
+    passing: Passing,
+    /// Requests passed on.
+    requests: usize,
+    timer: Pin<Box<Sleep>>,
+    waits: Option<Wait>,
+}
+
+/// What is waited for, each with a time of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Request,
+    Head,
+    Body,
+    Write,
+}
+
+impl Wait {
+    fn time(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Wait::Request => timeouts.keep_alive,
+            Wait::Head => timeouts.head,
+            Wait::Body | Wait::Write => timeouts.stall,
+        }
+    }
+}
+
+impl Gate {
+    /// A gate before `stream`, from which `buffer` was read already.
+    pub fn new(stream: TcpStream, buffer: Vec<u8>, config: Arc<Config>, progress: Arc<Progress>) -> Self {
+        Gate {
+            stream,
+            config,
+            progress,
+            buffer,
+            passing: Passing::Nothing,
+            requests: 0,
+            timer: Box::pin(sleep_until(Instant::now())),
+            waits: None,
+        }
+    }
+
+    /// The connection, and what was read from it and is not for hyper.
+    pub fn into_inner(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.buffer)
+    }
+
+    fn busy(&self) -> bool {
+        self.progress.responses.load(Ordering::SeqCst) < self.requests
+    }
+
+    /// Starts, or goes on with, a wait; true once it is over.
+    fn is_over(&mut self, wait: Wait, cx: &mut Context<'_>) -> bool {
+        if self.waits != Some(wait) {
+            self.waits = Some(wait);
+            self.timer.as_mut().reset(Instant::now() + wait.time(&self.config.timeouts));
+        }
+        self.timer.as_mut().poll(cx).is_ready()
+    }
+
+    /// Reads more into the buffer; `Ok(false)` at the end of the stream.
+    fn poll_more(&mut self, wait: Option<Wait>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let start = self.buffer.len();
+        self.buffer.resize(start + READ, 0);
+        let mut unfilled = ReadBuf::new(&mut self.buffer[start..]);
+        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut unfilled);
+        let read = unfilled.filled().len();
+        self.buffer.truncate(start + read);
+        match polled {
+            Poll::Ready(Ok(())) => {
+                // A head has one deadline for all of it; any other wait starts anew with every byte.
+                if self.waits != Some(Wait::Head) || read == 0 {
+                    self.waits = None;
+                }
+                Poll::Ready(Ok(read > 0))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => match wait {
+                Some(wait) if self.is_over(wait, cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                _ => Poll::Pending,
+            },
+        }
+    }
+
+    /// Passes on at most `most` bytes of the buffer, and says how many.
+    fn pass(&mut self, most: u64, buf: &mut ReadBufCursor<'_>) -> usize {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let passed = most.min(self.buffer.len()).min(buf.remaining());
+        buf.put_slice(&self.buffer[..passed]);
+        self.buffer.drain(..passed);
+        passed
+    }
+
+    /// Judges the head at the front of the buffer; true if it is for hyper, or the stream has ended.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            match receive(&self.buffer, &self.config) {
+                Received::Http { skip, head, body } => {
+                    self.buffer.drain(..skip);
+                    self.requests += 1;
+                    self.waits = None;
+                    self.passing = Passing::Head(head, body);
+                    return Poll::Ready(Ok(true));
+                }
+                Received::More => {}
+                Received::Foreign(_) | Received::Refused(_) | Received::Opening { .. } => {
+                    // hyper must not see the end of the stream while a client still waits for its response.
+                    self.progress.wait(cx);
+                    return if self.busy() { Poll::Pending } else { Poll::Ready(Ok(false)) };
+                }
+            }
+            let wait = match (self.busy(), self.buffer.is_empty()) {
+                (true, _) => None,
+                (false, true) => Some(Wait::Request),
+                (false, false) => Some(Wait::Head),
+            };
+            match self.poll_more(wait, cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => return Poll::Ready(Ok(false)),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return Poll::Ready(Ok(false)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    // The wait between requests begins when the response has passed.
+                    self.progress.wait(cx);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl Read for Gate {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match this.passing {
+                Passing::Nothing => match this.poll_head(cx) {
+                    Poll::Ready(Ok(true)) => {}
+                    Poll::Ready(Ok(false)) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                },
+                Passing::Head(left, body) => {
+                    let passed = this.pass(left as u64, &mut buf);
+                    this.passing =
+                        if passed == left { Passing::Body(body) } else { Passing::Head(left - passed, body) };
+                    return Poll::Ready(Ok(()));
+                }
+                Passing::Body(Body::Length(0)) => this.passing = Passing::Nothing,
+                Passing::Body(body) => {
+                    // Where a chunked body ends, hyper tells: it has then read the whole of it.
+                    let ended = this.progress.bodies.load(Ordering::SeqCst) >= this.requests;
+                    if body == Body::Chunked && ended {
+                        this.passing = Passing::Nothing;
+                        continue;
+                    }
+                    if this.buffer.is_empty() {
+                        match this.poll_more(Some(Wait::Body), cx) {
+                            Poll::Ready(Ok(true)) => {}
+                            Poll::Ready(Ok(false)) => return Poll::Ready(Ok(())),
+                            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                            Poll::Pending => {
+                                this.progress.wait(cx);
+                                return Poll::Pending;
+                            }
+                        }
+                    }
+                    let left = if let Body::Length(left) = body { left } else { u64::MAX };
+                    let passed = this.pass(left, &mut buf) as u64;
+                    if let Body::Length(left) = body {
+                        this.passing = Passing::Body(Body::Length(left - passed));
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+}
+
+impl Write for Gate {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_write(cx, bytes) {
+            Poll::Ready(written) => {
+                this.waits = this.waits.filter(|wait| *wait != Wait::Write);
+                Poll::Ready(written)
+            }
+            Poll::Pending if this.is_over(Wait::Write, cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The stream may go on with another protocol; whoever takes it back ends it.
+        Poll::Ready(Ok(()))
+    }
+}

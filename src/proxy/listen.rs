@@ -1,0 +1,86 @@
+//! Listening sockets, one of each address for every thread.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::TcpStream;
+
+/// Connections that may wait to be accepted, per socket.
+const BACKLOG: i32 = 4096;
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// Why not.
+    pub source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let remedy = match self.source.kind() {
+            io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port",
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it, or choose a higher port"
+            }
+            io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address: use one that has, or 0.0.0.0",
+            _ => "check the address",
+        };
+        write!(f, "cannot listen on {}: {}; {remedy}", self.address, self.source)
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// `threads` sockets that share `address`, and the address really bound.
+///
+/// # Errors
+/// The address cannot be had.
+pub fn bind(address: SocketAddr, threads: usize) -> Result<(SocketAddr, Vec<TcpListener>), BindError> {
+    let failed = |source| BindError { address, source };
+    if address.port() != 0 {
+        // Sockets that share a port would share it with another hybridge too, without a word. One that does not share
+        // finds out.
+        socket(address, false).map_err(failed)?;
+    }
+    let first = listener(address).map_err(failed)?;
+    let bound = first.local_addr().map_err(failed)?;
+    let mut all = vec![first];
+    for _ in 1..threads {
+        all.push(listener(bound).map_err(failed)?);
+    }
+    Ok((bound, all))
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address, true)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// What every connection wants, on either side: no delay for small frames, and the end of a peer that is gone without
+/// a word found out, since hixie clients cannot be pinged.
+pub fn tune(stream: &TcpStream) {
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
+    // Neither is worth a connection where the system refuses it.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}

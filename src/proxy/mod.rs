@@ -1,0 +1,163 @@
+//! The shell: sockets, clocks and randomness. It alone waits.
+//!
+//! One runtime per thread, and a listening socket of its own for each, so that a connection stays on the core that
+//! accepted it.
+
+mod connection;
+mod drain;
+mod gate;
+mod listen;
+mod passthrough;
+mod permits;
+mod random;
+mod relay;
+mod upstream;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{error, info, warn};
+
+pub use self::drain::Drain;
+pub use self::listen::BindError;
+pub use self::random::Fresh;
+use self::connection::Shared;
+use self::permits::Permits;
+use crate::config::Config;
+
+/// How long accepting pauses after it failed, typically for want of file descriptors; also how often that is logged.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// A proxy that is bound to its addresses and not yet running.
+#[derive(Debug)]
+pub struct Server {
+    config: Arc<Config>,
+    addresses: Vec<SocketAddr>,
+    /// For each thread, its sockets.
+    listeners: Vec<Vec<TcpListener>>,
+    drain: Drain,
+}
+
+impl Server {
+    /// Binds every address of the configuration.
+    ///
+    /// # Errors
+    /// One of them cannot be had.
+    pub fn bind(config: Config) -> Result<Server, BindError> {
+        let threads = config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut addresses = Vec::new();
+        for address in &config.listen {
+            let (bound, sockets) = listen::bind(*address, threads)?;
+            addresses.push(bound);
+            for (of_thread, socket) in listeners.iter_mut().zip(sockets) {
+                of_thread.push(socket);
+            }
+        }
+        Ok(Server { config: Arc::new(config), addresses, listeners, drain: Drain::default() })
+    }
+
+    /// The addresses really bound, in the configuration's order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The switch that ends [`Server::run`]: clients and upstreams are told 1001, and get `timeouts.close` to answer.
+    pub fn drain(&self) -> Drain {
+        self.drain.clone()
+    }
+
+    /// Serves until the switch is turned and the connections are gone.
+    ///
+    /// # Errors
+    /// A thread or its runtime cannot be made.
+    pub fn run(self) -> io::Result<()> {
+        let permits = Permits::new(&self.config.limits);
+        let mut others = Vec::new();
+        let mut listeners = self.listeners.into_iter();
+        let own = listeners.next().unwrap_or_default();
+        for (number, sockets) in listeners.enumerate() {
+            let worker = Worker::new(Arc::clone(&self.config), self.drain.clone(), permits.clone())?;
+            let name = format!("hybridge-{}", number + 1);
+            others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
+        }
+        let worker = Worker::new(self.config, self.drain, permits)?;
+        let mut result = worker.run(own);
+        for thread in others {
+            result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
+        }
+        result
+    }
+}
+
+/// One thread's runtime and what it serves with.
+struct Worker {
+    runtime: Runtime,
+    config: Arc<Config>,
+    drain: Drain,
+    permits: Permits,
+}
+
+impl Worker {
+    fn new(config: Arc<Config>, drain: Drain, permits: Permits) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        Ok(Worker { runtime, config, drain, permits })
+    }
+
+    fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
+        self.runtime.block_on(async {
+            let shared = Arc::new(Shared {
+                pool: passthrough::pool(&self.config.timeouts),
+                config: Arc::clone(&self.config),
+                drain: self.drain.clone(),
+            });
+            let mut accepting = JoinSet::new();
+            for socket in sockets {
+                let listener = tokio::net::TcpListener::from_std(socket)?;
+                accepting.spawn(accept(listener, Arc::clone(&shared), self.permits.clone()));
+            }
+            self.drain.watch().started().await;
+            accepting.shutdown().await;
+            // The closing handshakes have their own deadline; the second more is for what they write last.
+            let patience = self.config.timeouts.close + Duration::from_secs(1);
+            if timeout(patience, self.permits.all_returned()).await.is_err() {
+                info!("some connections were still open and are dropped");
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Takes connections, each once there is a permit for it.
+async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits: Permits) {
+    loop {
+        let mut permit = permits.next().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if !permits.admit(&mut permit, peer.ip()) {
+                    warn!(client = %peer, "dropped: more connections than limits.connections_per_address allows");
+                    continue;
+                }
+                listen::tune(&stream);
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    connection::serve(stream, peer, shared).await;
+                    drop(permit);
+                });
+            }
+            // The peer gave up before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                error!("cannot accept connections: {error}; trying again in a second");
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+}

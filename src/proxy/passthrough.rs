@@ -1,0 +1,225 @@
+//! Ordinary HTTP: to the same backend, through hyper, streaming both ways.
+
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::TokioExecutor;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::drain::Drain;
+use super::gate::{Done, Gate, Progress};
+use crate::config::{Config, Timeouts, UpstreamHost};
+
+/// The pool of a thread's connections to its backends.
+pub type Pool = Client<HttpConnector, Tracked<Incoming>>;
+
+/// A pool whose connections are made as the timeouts say.
+pub fn pool(timeouts: &Timeouts) -> Pool {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(timeouts.connect));
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new())
+        .http1_preserve_header_case(true)
+        .set_host(false)
+        .pool_idle_timeout(timeouts.keep_alive)
+        .build(connector)
+}
+
+/// A body that reports when it has passed.
+pub struct Tracked<B> {
+    body: B,
+    done: Option<Done>,
+}
+
+impl<B: Body + Unpin> Body for Tracked<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.done = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+type Answer = Response<Tracked<Either<Incoming, Full<Bytes>>>>;
+
+/// Serves ordinary requests until the client ends the connection or sends what is none; then returns the connection
+/// and what was read of that.
+///
+/// # Errors
+/// The client sent what hyper cannot read, or went away.
+pub async fn serve(
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    config: &Arc<Config>,
+    pool: &Pool,
+    drain: &Drain,
+) -> hyper::Result<(TcpStream, Vec<u8>)> {
+    let progress = Arc::new(Progress::default());
+    let gate = Gate::new(stream, buffer, Arc::clone(config), Arc::clone(&progress));
+    let service = service_fn(|request: Request<Incoming>| {
+        let (config, pool, progress) = (Arc::clone(config), pool.clone(), Arc::clone(&progress));
+        Box::pin(async move {
+            let response = progress.response();
+            let (parts, body) = forward(request, &config, &pool, progress.body()).await.into_parts();
+            Ok::<Answer, Infallible>(Response::from_parts(parts, Tracked { body, done: Some(response) }))
+        })
+    });
+    let mut connection = hyper::server::conn::http1::Builder::new()
+        .preserve_header_case(true)
+        // The date, like every other header, is the backend's.
+        .auto_date_header(false)
+        .half_close(false)
+        .max_headers(config.limits.head_fields)
+        .serve_connection(gate, service);
+    let mut watch = drain.watch();
+    tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended?,
+        () = watch.started() => {
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await?;
+        }
+    }
+    Ok(connection.into_parts().io.into_inner())
+}
+
+/// Sends a request on, and its response back.
+async fn forward(
+    request: Request<Incoming>,
+    config: &Config,
+    pool: &Pool,
+    done: Done,
+) -> Response<Either<Incoming, Full<Bytes>>> {
+    let (mut parts, body) = request.into_parts();
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let Some(route) = config.route(host, target) else {
+        return answer(StatusCode::NOT_FOUND, "no route matches this host and path");
+    };
+    let authority = route.upstream.authority();
+    let Ok(uri) = format!("http://{authority}{}", route.upstream_target(target)).parse::<Uri>() else {
+        return answer(StatusCode::BAD_REQUEST, "the target cannot be forwarded");
+    };
+    let host = match &route.upstream_host {
+        UpstreamHost::Client if !host.is_empty() => host.to_owned(),
+        UpstreamHost::Client | UpstreamHost::Upstream => authority.clone(),
+        UpstreamHost::Fixed(host) => host.clone(),
+    };
+    let is_upgrade = parts.headers.contains_key(hyper::header::UPGRADE) && {
+        let upgrade = parts.headers.get_all(hyper::header::UPGRADE);
+        upgrade.iter().any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|token| token == b"websocket"))
+    };
+    if is_upgrade {
+        // Behind a chunked body in one piece with it, where hyper read further than the gate could judge.
+        return answer(StatusCode::BAD_REQUEST, "a WebSocket handshake was pipelined behind a chunked request body");
+    }
+    parts.headers = end_to_end(&parts.headers);
+    if let Ok(host) = HeaderValue::from_str(&host) {
+        parts.headers.insert(HOST, host);
+    }
+    parts.uri = uri;
+    parts.version = Version::HTTP_11;
+    let request = Request::from_parts(parts, Tracked { body, done: Some(done) });
+    let sent = pool.request(request);
+    let response = match config.timeouts.response {
+        Some(time) => timeout(time, sent).await,
+        None => Ok(sent.await),
+    };
+    match response {
+        Ok(Ok(response)) => {
+            let (mut parts, body) = response.into_parts();
+            parts.headers = end_to_end(&parts.headers);
+            // hyper writes the version that this client speaks.
+            parts.version = Version::HTTP_11;
+            Response::from_parts(parts, Either::Left(body))
+        }
+        Ok(Err(error)) => {
+            let (status, why) = failure(&error);
+            warn!(upstream = %route.upstream, status = status.as_u16(), "{why}: {}", chain(&error));
+            answer(status, why)
+        }
+        Err(_) => {
+            let why = "the backend sent no response within timeouts.response";
+            warn!(upstream = %route.upstream, status = 504, "{why}");
+            answer(StatusCode::GATEWAY_TIMEOUT, why)
+        }
+    }
+}
+
+/// The headers that are not for this hop alone, in their order; hyper frames the body anew.
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let named = |name: &str| {
+        headers.get_all(hyper::header::CONNECTION).iter().any(|value| {
+            crate::http::list(value.as_bytes()).any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
+        })
+    };
+    // Built anew rather than thinned out: removing from the map would change the order of what stays.
+    let mut kept = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        if !crate::http::is_hop_header(name.as_str()) && !named(name.as_str()) {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}
+
+fn failure(error: &Error) -> (StatusCode, &'static str) {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return (StatusCode::GATEWAY_TIMEOUT, "the backend did not take the connection in time");
+        }
+        source = cause.source();
+    }
+    match error.is_connect() {
+        true => (StatusCode::BAD_GATEWAY, "the backend cannot be reached"),
+        false => (StatusCode::BAD_GATEWAY, "the backend broke off"),
+    }
+}
+
+/// An error and what caused it, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn answer(status: StatusCode, why: &str) -> Response<Either<Incoming, Full<Bytes>>> {
+    let mut response = Response::new(Either::Right(Full::from(format!("{why}\n"))));
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, text);
+    response
+}

@@ -1,0 +1,437 @@
+//! The loop that carries bytes between two sockets and the conversation. It is the only place that waits once a
+//! connection is open.
+//!
+//! One task serves both directions and never waits for one side's write before it reads the other, so that a peer that
+//! only speaks and one that only listens cannot stop each other for good. What is read and written passes through
+//! buffers that belong to the thread and are lent for the length of a poll; a connection holds buffers of its own only
+//! for what a peer has not yet taken, and the few bytes of an unfinished header. Measured against others in
+//! ARCHITECTURE.md.
+
+use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::drain::Watch;
+use super::random::Fresh;
+use crate::config::Timeouts;
+use crate::conversation::{Cause, Conversation, Finish, Output, Side};
+
+/// Bytes read at once. Large messages are decided by this alone.
+const READ: usize = 256 << 10;
+/// Unwritten answers to a side's own pings and closes, in bytes, above which it is not read.
+const MAX_ANSWERS: usize = 64 << 10;
+/// Most capacity an output buffer keeps between polls: what one read can become, and no more.
+const KEEP: usize = 2 * READ;
+/// How long a peer is waited for that may never answer, or is gone.
+const BRIEFLY: Duration = Duration::from_secs(1);
+/// The idle timer looks this many times per `timeouts.idle` whether anything was read, so that reading costs no clock.
+const IDLE_LOOKS: u32 = 4;
+
+const SIDES: [Side; 2] = [Side::Downstream, Side::Upstream];
+
+/// The buffers of a thread.
+struct Scratch {
+    read: Vec<u8>,
+    out: Output,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { read: vec![0; READ], out: Output::default() });
+}
+
+/// One side's socket and what is kept for it.
+struct Pipe {
+    /// Gone once nothing more is to be done with it.
+    stream: Option<TcpStream>,
+    /// Read, but not yet understood: the front of a header or control frame, or of a character.
+    carry: Vec<u8>,
+    /// To be written; what stands before `sent` is.
+    unsent: Vec<u8>,
+    sent: usize,
+    /// Since when the peer takes nothing.
+    stalled: Option<Instant>,
+    /// What the conversation wants done with the stream, and since when.
+    finish: Finish,
+    since: Option<Instant>,
+    /// The peer's end of stream was read.
+    ended: bool,
+    /// Our end of stream was written.
+    shut: bool,
+    read_bytes: u64,
+    written_bytes: u64,
+}
+
+impl Pipe {
+    fn new(stream: TcpStream) -> Self {
+        Pipe {
+            stream: Some(stream),
+            carry: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            stalled: None,
+            finish: Finish::Open,
+            since: None,
+            ended: false,
+            shut: false,
+            read_bytes: 0,
+            written_bytes: 0,
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.unsent.len() - self.sent
+    }
+
+    /// Writes as much of `bytes` as the peer takes now; an error is for the caller to tell the conversation.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
+        let Some(stream) = &mut self.stream else { return Ok(bytes.len()) };
+        let mut done = 0;
+        while done < bytes.len() {
+            match Pin::new(&mut *stream).poll_write(cx, &bytes[done..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(more)) => done += more,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        self.written_bytes += done as u64;
+        Ok(done)
+    }
+
+    /// Writes `bytes` behind what is still unsent, and keeps what the peer does not take.
+    fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        if self.stream.is_none() {
+            return Ok(());
+        }
+        let done = if self.waiting() == 0 { self.poll_write(cx, bytes)? } else { 0 };
+        if done < bytes.len() {
+            self.unsent.extend_from_slice(&bytes[done..]);
+            self.stalled.get_or_insert_with(Instant::now);
+        }
+        Ok(())
+    }
+
+    /// Writes what was kept; true if some of it went.
+    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.waiting() == 0 {
+            return Ok(false);
+        }
+        let mut unsent = std::mem::take(&mut self.unsent);
+        let sent = std::mem::take(&mut self.sent);
+        let done = self.poll_write(cx, &unsent[sent..])?;
+        self.sent = sent + done;
+        if self.sent == unsent.len() {
+            // Empty again: an idle connection holds no buffers.
+            unsent = Vec::new();
+            self.sent = 0;
+            self.stalled = None;
+        } else if done > 0 {
+            self.stalled = Some(Instant::now());
+        }
+        self.unsent = unsent;
+        Ok(done > 0)
+    }
+
+    fn drop_stream(&mut self) {
+        self.stream = None;
+        self.carry = Vec::new();
+        self.unsent = Vec::new();
+        self.sent = 0;
+        self.stalled = None;
+    }
+}
+
+/// What a connection carried, for the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried {
+    /// Why it ended.
+    pub cause: Option<Cause>,
+    /// Bytes and messages from the client.
+    pub from_client: (u64, u64),
+    /// Bytes and messages from the upstream.
+    pub from_upstream: (u64, u64),
+}
+
+struct Relay {
+    downstream: Pipe,
+    upstream: Pipe,
+    conversation: Conversation,
+    timeouts: Timers,
+    drain: Option<Watch>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When to look next whether the connection is idle.
+    look: Option<Instant>,
+    /// Looks in a row at which nothing had been read.
+    quiet: u32,
+}
+
+/// The waits of an open connection.
+#[derive(Clone, Copy)]
+struct Timers {
+    close: Duration,
+    stall: Duration,
+    idle: Option<Duration>,
+}
+
+/// Carries a conversation until both streams are done with. The two slices are what the peers sent beyond their
+/// handshakes.
+pub async fn relay(
+    downstream: (TcpStream, Vec<u8>),
+    upstream: (TcpStream, Vec<u8>),
+    conversation: Conversation,
+    timeouts: &Timeouts,
+    drain: Watch,
+) -> Carried {
+    let timers = Timers { close: timeouts.close, stall: timeouts.stall, idle: timeouts.idle };
+    let mut relay = Relay {
+        downstream: Pipe::new(downstream.0),
+        upstream: Pipe::new(upstream.0),
+        conversation,
+        timeouts: timers,
+        drain: Some(drain),
+        timer: None,
+        look: timers.idle.map(|idle| Instant::now() + idle / IDLE_LOOKS),
+        quiet: 0,
+    };
+    let mut early = Some((downstream.1, upstream.1));
+    poll_fn(|cx| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            if let Some((from_client, from_upstream)) = early.take() {
+                // The upstream first: what it said may ride with the handshake's answer.
+                relay.hears(Side::Upstream, &from_upstream, cx, &mut scratch.out);
+                relay.hears(Side::Downstream, &from_client, cx, &mut scratch.out);
+            }
+            relay.poll(cx, scratch)
+        })
+    })
+    .await;
+    Carried {
+        cause: relay.conversation.cause(),
+        from_client: (relay.downstream.read_bytes, relay.conversation.messages(Side::Downstream)),
+        from_upstream: (relay.upstream.read_bytes, relay.conversation.messages(Side::Upstream)),
+    }
+}
+
+impl Relay {
+    fn pipe(&mut self, side: Side) -> &mut Pipe {
+        match side {
+            Side::Downstream => &mut self.downstream,
+            Side::Upstream => &mut self.upstream,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
+        if self.drain.as_mut().is_some_and(|drain| drain.poll_started(cx).is_ready()) {
+            self.drain = None;
+            self.conversation.go_away(Cause::GoingAway, &mut scratch.out, &mut Fresh);
+            self.settle(cx, &mut scratch.out);
+        }
+        loop {
+            let mut moved = false;
+            for side in SIDES {
+                moved |= self.flush(side, cx, &mut scratch.out);
+                moved |= self.read(side, cx, scratch);
+            }
+            moved |= self.finish(cx);
+            if self.downstream.stream.is_none() && self.upstream.stream.is_none() {
+                return Poll::Ready(());
+            }
+            if !moved && self.poll_timer(cx, &mut scratch.out).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn flush(&mut self, side: Side, cx: &mut Context<'_>, out: &mut Output) -> bool {
+        match self.pipe(side).flush(cx) {
+            Ok(moved) => moved,
+            Err(_) => {
+                self.ended(side, true, cx, out);
+                true
+            }
+        }
+    }
+
+    /// Reads a side once, unless what it said before still waits to be taken; true if there was something.
+    fn read(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
+        let blocked = self.pipe(side.other()).waiting() > 0;
+        let pipe = self.pipe(side);
+        let draining = pipe.finish == Finish::Flush;
+        if pipe.ended || (!draining && (blocked || pipe.waiting() > MAX_ANSWERS)) {
+            return false;
+        }
+        let Some(stream) = &mut pipe.stream else { return false };
+        let carried = pipe.carry.len();
+        scratch.read[..carried].copy_from_slice(&pipe.carry);
+        let mut buffer = ReadBuf::new(&mut scratch.read[carried..]);
+        match Pin::new(stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => return false,
+            Poll::Ready(Err(_)) => self.ended(side, true, cx, &mut scratch.out),
+            Poll::Ready(Ok(())) => {
+                let read = buffer.filled().len();
+                if read == 0 {
+                    self.ended(side, false, cx, &mut scratch.out);
+                } else {
+                    pipe.read_bytes += read as u64;
+                    self.quiet = 0;
+                    self.hears(side, &scratch.read[..carried + read], cx, &mut scratch.out);
+                }
+            }
+        }
+        true
+    }
+
+    fn hears(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>, out: &mut Output) {
+        let mut input = bytes;
+        self.conversation.hears(side, &mut input, out, &mut Fresh);
+        let carry = &mut self.pipe(side).carry;
+        if input.is_empty() {
+            *carry = Vec::new();
+        } else {
+            carry.clear();
+            carry.extend_from_slice(input);
+        }
+        self.settle(cx, out);
+    }
+
+    fn ended(&mut self, side: Side, reset: bool, cx: &mut Context<'_>, out: &mut Output) {
+        self.pipe(side).ended = true;
+        self.conversation.ended(side, reset, out, &mut Fresh);
+        self.settle(cx, out);
+    }
+
+    /// Writes what the conversation has just said, and notes what it wants done with the streams.
+    fn settle(&mut self, cx: &mut Context<'_>, out: &mut Output) {
+        for side in SIDES {
+            let bytes = out.to(side);
+            if !bytes.is_empty() {
+                let sent = self.pipe(side).send(cx, bytes);
+                let bytes = out.to(side);
+                bytes.clear();
+                bytes.shrink_to(KEEP);
+                if sent.is_err() {
+                    self.ended(side, true, cx, out);
+                }
+            }
+        }
+        for side in SIDES {
+            let finish = self.conversation.finish(side);
+            let pipe = self.pipe(side);
+            if pipe.finish != finish {
+                pipe.finish = finish;
+                pipe.since = Some(Instant::now());
+            }
+        }
+    }
+
+    /// Ends the streams with which the conversation is through; true if that changed anything.
+    fn finish(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut changed = false;
+        for side in SIDES {
+            let pipe = self.pipe(side);
+            let Some(stream) = &mut pipe.stream else { continue };
+            let flushed = pipe.unsent.is_empty();
+            match pipe.finish {
+                Finish::Open | Finish::Await | Finish::AwaitBriefly => continue,
+                Finish::Flush if !flushed => continue,
+                Finish::Flush if pipe.ended => pipe.drop_stream(),
+                // RFC 6455 §7.1.1: the server ends TCP first. Upstream the proxy is the client, and waits for that.
+                Finish::Flush if side == Side::Downstream && !pipe.shut => {
+                    pipe.shut = match Pin::new(stream).poll_shutdown(cx) {
+                        Poll::Ready(Ok(())) => true,
+                        Poll::Ready(Err(_)) => {
+                            pipe.drop_stream();
+                            true
+                        }
+                        Poll::Pending => continue,
+                    };
+                }
+                Finish::Flush => continue,
+                Finish::Drop => pipe.drop_stream(),
+            }
+            changed = true;
+        }
+        changed
+    }
+
+    /// When to look again though no byte moves.
+    fn due(&self) -> Option<Instant> {
+        let of_pipe = |pipe: &Pipe| {
+            pipe.stream.as_ref()?;
+            let stalled = pipe.stalled.map(|since| since + self.timeouts.stall);
+            stalled.into_iter().chain(self.patience(pipe)).min()
+        };
+        [self.look, of_pipe(&self.downstream), of_pipe(&self.upstream)].into_iter().flatten().min()
+    }
+
+    /// Until when a stream that is being finished may take.
+    fn patience(&self, pipe: &Pipe) -> Option<Instant> {
+        let patience = match pipe.finish {
+            Finish::Open | Finish::Drop => return None,
+            Finish::Await | Finish::Flush => self.timeouts.close,
+            Finish::AwaitBriefly => self.timeouts.close.min(BRIEFLY),
+        };
+        pipe.since.map(|since| since + patience)
+    }
+
+    /// Ready when a wait was over, and something was done about it.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, out: &mut Output) -> Poll<()> {
+        let Some(due) = self.due() else { return Poll::Pending };
+        match &mut self.timer {
+            // A timer that goes off early only looks again, so it is never put off, which would cost every message.
+            Some(timer) if timer.deadline() <= due && !timer.is_elapsed() => return Poll::Pending,
+            Some(timer) => timer.as_mut().reset(due),
+            None => self.timer = Some(Box::pin(sleep_until(due))),
+        }
+        let timer = self.timer.as_mut().expect("set just now");
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.timed_out(Instant::now(), cx, out);
+        Poll::Ready(())
+    }
+
+    fn timed_out(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Output) {
+        if self.look.is_some_and(|look| look <= now) {
+            self.quiet += 1;
+            self.look = self.timeouts.idle.map(|idle| now + idle / IDLE_LOOKS);
+            // The first quiet look may have come right after the last byte.
+            if self.quiet > IDLE_LOOKS {
+                self.look = None;
+                self.conversation.go_away(Cause::Idle, out, &mut Fresh);
+            }
+        }
+        for side in SIDES {
+            let stall = self.timeouts.stall;
+            let pipe = self.pipe(side);
+            if pipe.stream.is_none() {
+                continue;
+            }
+            let stalled = pipe.stalled.is_some_and(|since| since + stall <= now);
+            let finish = pipe.finish;
+            let over = self.patience(self.pipe_ref(side)).is_some_and(|until| until <= now);
+            if stalled {
+                self.conversation.stalled(side, out, &mut Fresh);
+            } else if over && finish == Finish::Flush {
+                self.pipe(side).drop_stream();
+            } else if over {
+                self.conversation.expired(side, out, &mut Fresh);
+            }
+        }
+        self.settle(cx, out);
+    }
+
+    fn pipe_ref(&self, side: Side) -> &Pipe {
+        match side {
+            Side::Downstream => &self.downstream,
+            Side::Upstream => &self.upstream,
+        }
+    }
+}
