@@ -67,7 +67,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let Carried { cause, from_client, from_upstream } = carried;
     info!(
         client = %peer, %dialect, %target, %route,
-        seconds = started.elapsed().as_secs_f32(),
+        ms = started.elapsed().as_millis(),
         client_bytes = from_client.0, client_messages = from_client.1,
         upstream_bytes = from_upstream.0, upstream_messages = from_upstream.1,
         "closed: {}", cause.map(|cause| cause.to_string()).unwrap_or_default(),
