@@ -62,6 +62,7 @@ fn size(text: &str) -> Result<u64, String> {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = config(arguments)?;
     log_to_stderr(config.log_level);
+    raise_file_limit(config.limits.connections);
     let upstreams: Vec<String> = config.routes.iter().map(|route| route.upstream.to_string()).collect();
     let server = Server::bind(config)?;
     for address in server.addresses() {
@@ -70,6 +71,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     stop_on_signal(&server)?;
     server.run()?;
     Ok(())
+}
+
+/// Each connection takes two file descriptors, and systems allow a process only a thousand unless it asks.
+fn raise_file_limit(connections: usize) {
+    // Not worth refusing to serve for: what is too much waits to be accepted.
+    let Ok(limit) = rlimit::increase_nofile_limit(u64::MAX) else { return };
+    let room = limit / 2;
+    if room < connections as u64 {
+        tracing::info!("the system allows {limit} open files, room for about {room} connections (ulimit -n)");
+    }
 }
 
 fn config(arguments: Arguments) -> Result<Config, Failure> {
