@@ -35,8 +35,7 @@ fn text(size: usize) -> Vec<u8> {
 /// As many messages of `size` bytes as fill one feed, as `speaker` writes them.
 fn frames(speaker: &mut dyn Codec, size: usize) -> (Vec<u8>, usize) {
     let text = String::from_utf8_lossy(&text(size)).into_owned();
-    let chunk =
-        Chunk { opens: Some(Kind::Text), rsv: 0, payload: Payload::plain(text.as_bytes()), rest: Rest::End };
+    let chunk = Chunk { opens: Some(Kind::Text), rsv: 0, payload: Payload::plain(text.as_bytes()), rest: Rest::End };
     let (mut out, mut messages) = (Vec::new(), 0);
     while out.len() + size < FEED || messages == 0 {
         speaker.encode(&Event::Data(chunk), &mut out, &mut Counted(7)).expect("text has words everywhere");

@@ -67,9 +67,11 @@ impl<'a> Fields<'a> {
 
     /// Whether the comma lists of all fields of this name hold the token, in any case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.0.iter().filter(|field| field.is(name)).flat_map(|field| list(field.value)).any(|item| {
-            item.eq_ignore_ascii_case(token.as_bytes())
-        })
+        self.0
+            .iter()
+            .filter(|field| field.is(name))
+            .flat_map(|field| list(field.value))
+            .any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// Whether the field belongs to one hop alone (RFC 9110 §7.6.1): by its own name, or named in `Connection`.
@@ -346,7 +348,8 @@ impl Refusal {
         let phrase = self.phrase.as_deref().unwrap_or(phrase(self.status));
         let body = format!("{}\n", self.why);
         // RFC 9110 §15.5.22: a 426 names the protocol to upgrade to, and so has Upgrade in Connection.
-        let connection = if self.status == 426 { "Upgrade: websocket\r\nConnection: Upgrade, close" } else { "Connection: close" };
+        let connection =
+            if self.status == 426 { "Upgrade: websocket\r\nConnection: Upgrade, close" } else { "Connection: close" };
         format!(
             "HTTP/1.1 {} {phrase}\r\n{connection}\r\n{}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}",
             self.status,

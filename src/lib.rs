@@ -21,5 +21,4 @@ pub mod sniff;
 
 pub mod handshake;
 
-
 pub mod proxy;

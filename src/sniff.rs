@@ -174,7 +174,9 @@ fn body(request: &Request<'_>) -> Result<Body, Refusal> {
     let refuse = |why: &str| Err(Refusal::new(400, why));
     let fields = &request.fields;
     match (fields.only("transfer-encoding"), fields.only("content-length")) {
-        (Err(Repeated), _) | (_, Err(Repeated)) => refuse("a repeated Content-Length or Transfer-Encoding (RFC 9112 6.3)"),
+        (Err(Repeated), _) | (_, Err(Repeated)) => {
+            refuse("a repeated Content-Length or Transfer-Encoding (RFC 9112 6.3)")
+        }
         (Ok(Some(_)), Ok(Some(_))) => refuse("both Content-Length and Transfer-Encoding (RFC 9112 6.3)"),
         (Ok(Some(coding)), Ok(None)) if request.version >= (1, 1) && coding.eq_ignore_ascii_case(b"chunked") => {
             Ok(Body::Chunked)
@@ -325,7 +327,8 @@ impl Reader<'_, '_> {
             Dialect::Hixie75 => ["WebSocket-Protocol", "Sec-WebSocket-Protocol"],
             _ => ["Sec-WebSocket-Protocol", "WebSocket-Protocol"],
         };
-        let Some(header) = headers.into_iter().find(|header| fields.first(header).is_some_and(|value| !value.is_empty()))
+        let Some(header) =
+            headers.into_iter().find(|header| fields.first(header).is_some_and(|value| !value.is_empty()))
         else {
             return Ok(None);
         };

@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn mending_by_prefixes_equals_the_standard_lossy_reading() {
         let key = MaskingKey([9, 0x80, 0x55, 0xFE]);
-        let long = [b"x".repeat(767), b"\xE2\x82\xAC\xE2\x82".to_vec(), b"y".repeat(900), b"\xF0\x9F".to_vec()].concat();
+        let long =
+            [b"x".repeat(767), b"\xE2\x82\xAC\xE2\x82".to_vec(), b"y".repeat(900), b"\xF0\x9F".to_vec()].concat();
         for sample in samples().into_iter().chain([long]) {
             let mut masked = sample.clone();
             key.apply(&mut masked);

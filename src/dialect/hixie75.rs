@@ -63,7 +63,10 @@ enum Writing {
     Between,
     Text,
     /// A binary message as base64; up to two bytes wait for the third of their group.
-    Base64 { held: [u8; 2], count: usize },
+    Base64 {
+        held: [u8; 2],
+        count: usize,
+    },
     Latin1,
     Dropped,
 }
@@ -71,14 +74,7 @@ enum Writing {
 impl Hixie {
     /// A codec between frames. `binary` is what becomes of binary messages to be encoded.
     pub fn new(revision: Revision, binary: BinaryPolicy) -> Self {
-        Hixie {
-            revision,
-            binary,
-            reading: Reading::Frames,
-            searched: 0,
-            end_found: false,
-            writing: Writing::Between,
-        }
+        Hixie { revision, binary, reading: Reading::Frames, searched: 0, end_found: false, writing: Writing::Between }
     }
 
     /// Reads the first bytes of a frame, as many as tell its type and, where it has one, its length.

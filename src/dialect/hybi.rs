@@ -142,14 +142,7 @@ struct Header {
 impl Hybi {
     /// A codec between messages, in the given role. `extensions` allows reserved bits, whose meaning passes unread.
     pub fn new(dialect: Dialect, role: Role, extensions: bool) -> Self {
-        Hybi {
-            rules: rules(dialect),
-            role,
-            extensions,
-            message: None,
-            frame: None,
-            writing: Written::default(),
-        }
+        Hybi { rules: rules(dialect), role, extensions, message: None, frame: None, writing: Written::default() }
     }
 
     /// Reads a header and judges it as soon as the bytes that condemn it are there.
@@ -295,12 +288,8 @@ impl Hybi {
             (_, _) if mends => Rest::More,
             (bytes, fin) => Rest::Owed { bytes, fin },
         };
-        let chunk = Chunk {
-            opens: frame.opens.take(),
-            rsv: std::mem::take(&mut frame.rsv),
-            payload: piece.payload,
-            rest,
-        };
+        let chunk =
+            Chunk { opens: frame.opens.take(), rsv: std::mem::take(&mut frame.rsv), payload: piece.payload, rest };
         if frame.left == 0 {
             if frame.fin {
                 self.message = None;
@@ -391,7 +380,11 @@ fn mend<'a>(
         // The last fragment ended inside a character, and its bytes are gone: what does not go on from there can no
         // longer be mended.
         let valid = text.feed(&payload).is_ok() && (!(frame_ends && fin) || text.is_complete());
-        return if valid { Ok(Some(Piece { payload, taken: payload.len() })) } else { Err(ProtocolError::SentInvalidUtf8) };
+        return if valid {
+            Ok(Some(Piece { payload, taken: payload.len() }))
+        } else {
+            Err(ProtocolError::SentInvalidUtf8)
+        };
     }
     let replaced = |taken| Some(Piece { payload: Payload::plain("\u{FFFD}".as_bytes()), taken });
     Ok(match utf8::prefix(&payload) {

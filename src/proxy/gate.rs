@@ -86,6 +86,8 @@ pub struct Gate {
     passing: Passing,
     /// Requests passed on.
     requests: usize,
+    /// What stands at the front of the buffer is not for hyper.
+    stopped: bool,
     timer: Pin<Box<Sleep>>,
     waits: Option<Wait>,
 }
@@ -119,14 +121,16 @@ impl Gate {
             buffer,
             passing: Passing::Nothing,
             requests: 0,
+            stopped: false,
             timer: Box::pin(sleep_until(Instant::now())),
             waits: None,
         }
     }
 
-    /// The connection, and what was read from it and is not for hyper.
+    /// The connection, and what was read from it if that is not for hyper. What follows a request that asked for the
+    /// end of the connection is nobody's.
     pub fn into_inner(self) -> (TcpStream, Vec<u8>) {
-        (self.stream, self.buffer)
+        (self.stream, if self.stopped { self.buffer } else { Vec::new() })
     }
 
     fn busy(&self) -> bool {
@@ -190,7 +194,8 @@ impl Gate {
                 Received::Foreign(_) | Received::Refused(_) | Received::Opening { .. } => {
                     // hyper must not see the end of the stream while a client still waits for its response.
                     self.progress.wait(cx);
-                    return if self.busy() { Poll::Pending } else { Poll::Ready(Ok(false)) };
+                    self.stopped = !self.busy();
+                    return if self.stopped { Poll::Ready(Ok(false)) } else { Poll::Pending };
                 }
             }
             let wait = match (self.busy(), self.buffer.is_empty()) {
@@ -214,11 +219,7 @@ impl Gate {
 }
 
 impl Read for Gate {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));

@@ -27,7 +27,9 @@ impl fmt::Display for BindError {
             io::ErrorKind::PermissionDenied => {
                 "ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it, or choose a higher port"
             }
-            io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address: use one that has, or 0.0.0.0",
+            io::ErrorKind::AddrNotAvailable => {
+                "no interface of this machine has that address: use one that has, or 0.0.0.0"
+            }
             _ => "check the address",
         };
         write!(f, "cannot listen on {}: {}; {remedy}", self.address, self.source)

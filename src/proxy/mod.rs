@@ -25,11 +25,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
+use self::connection::Shared;
 pub use self::drain::Drain;
 pub use self::listen::BindError;
-pub use self::random::Fresh;
-use self::connection::Shared;
 use self::permits::Permits;
+pub use self::random::Fresh;
 use crate::config::Config;
 
 /// How long accepting pauses after it failed, typically for want of file descriptors; also how often that is logged.
@@ -107,7 +107,8 @@ struct Worker {
 
 impl Worker {
     fn new(config: Arc<Config>, drain: Drain, permits: Permits) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        // Only name look-ups block.
+        let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(16).build()?;
         Ok(Worker { runtime, config, drain, permits })
     }
 
@@ -135,12 +136,13 @@ impl Worker {
     }
 }
 
-/// Takes connections, each once there is a permit for it.
+/// Takes connections. One too many waits, accepted but unserved, until another ends, and those behind it in the
+/// listener's backlog; a permit taken before would be one that no other thread's listener could use.
 async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits: Permits) {
     loop {
-        let mut permit = permits.next().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let mut permit = permits.next().await;
                 if !permits.admit(&mut permit, peer.ip()) {
                     warn!(client = %peer, "dropped: more connections than limits.connections_per_address allows");
                     continue;

@@ -49,10 +49,7 @@ impl<B: Body + Unpin> Body for Tracked<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
             self.done = None;
@@ -155,6 +152,10 @@ async fn forward(
     };
     match response {
         Ok(Ok(response)) => {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                // Nothing was asked to switch, and what follows would not be HTTP.
+                return answer(StatusCode::BAD_GATEWAY, "the backend switched protocols without being asked");
+            }
             let (mut parts, body) = response.into_parts();
             parts.headers = end_to_end(&parts.headers);
             // hyper writes the version that this client speaks.
@@ -177,9 +178,10 @@ async fn forward(
 /// The headers that are not for this hop alone, in their order; hyper frames the body anew.
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let named = |name: &str| {
-        headers.get_all(hyper::header::CONNECTION).iter().any(|value| {
-            crate::http::list(value.as_bytes()).any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
-        })
+        headers
+            .get_all(hyper::header::CONNECTION)
+            .iter()
+            .any(|value| crate::http::list(value.as_bytes()).any(|token| token.eq_ignore_ascii_case(name.as_bytes())))
     };
     // Built anew rather than thinned out: removing from the map would change the order of what stays.
     let mut kept = HeaderMap::with_capacity(headers.keys_len());

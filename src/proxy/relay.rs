@@ -4,8 +4,7 @@
 //! One task serves both directions and never waits for one side's write before it reads the other, so that a peer that
 //! only speaks and one that only listens cannot stop each other for good. What is read and written passes through
 //! buffers that belong to the thread and are lent for the length of a poll; a connection holds buffers of its own only
-//! for what a peer has not yet taken, and the few bytes of an unfinished header. Measured against others in
-//! ARCHITECTURE.md.
+//! for what a peer has not yet taken, and the few bytes of an unfinished header.
 
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
@@ -64,8 +63,8 @@ struct Pipe {
     ended: bool,
     /// Our end of stream was written.
     shut: bool,
+    /// Since the opening handshake.
     read_bytes: u64,
-    written_bytes: u64,
 }
 
 impl Pipe {
@@ -81,7 +80,6 @@ impl Pipe {
             ended: false,
             shut: false,
             read_bytes: 0,
-            written_bytes: 0,
         }
     }
 
@@ -101,7 +99,6 @@ impl Pipe {
                 Poll::Pending => break,
             }
         }
-        self.written_bytes += done as u64;
         Ok(done)
     }
 
@@ -180,8 +177,8 @@ struct Timers {
     idle: Option<Duration>,
 }
 
-/// Carries a conversation until both streams are done with. The two slices are what the peers sent beyond their
-/// handshakes.
+/// Carries a conversation until both streams are done with. Beside each stream stands what its peer sent beyond the
+/// handshake.
 pub async fn relay(
     downstream: (TcpStream, Vec<u8>),
     upstream: (TcpStream, Vec<u8>),
@@ -200,6 +197,8 @@ pub async fn relay(
         look: timers.idle.map(|idle| Instant::now() + idle / IDLE_LOOKS),
         quiet: 0,
     };
+    relay.downstream.read_bytes = downstream.1.len() as u64;
+    relay.upstream.read_bytes = upstream.1.len() as u64;
     let mut early = Some((downstream.1, upstream.1));
     poll_fn(|cx| {
         SCRATCH.with_borrow_mut(|scratch| {
