@@ -62,12 +62,13 @@ fn size(text: &str) -> Result<u64, String> {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = config(arguments)?;
     log_to_stderr(config.log_level);
-    raise_file_limit(config.limits.connections);
     let upstreams: Vec<String> = config.routes.iter().map(|route| route.upstream.to_string()).collect();
+    let connections = config.limits.connections;
     let server = Server::bind(config)?;
     for address in server.addresses() {
         println!("listening on {address}, upstream {}", upstreams.join(", "));
     }
+    raise_file_limit(connections);
     stop_on_signal(&server)?;
     server.run()?;
     Ok(())
