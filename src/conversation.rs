@@ -8,13 +8,13 @@
 //! | ping, to a dialect without | nothing | the pong |
 //! | pong, to a dialect without | nothing | nothing |
 //! | binary, to a dialect of text (policy `close`) | its close | close 1003 |
-//! | close with a code (client) | the close | the other side's close, when it comes |
+//! | close with a code (client) | the close | the same code, once the other side has closed |
 //! | close with a code (upstream) | its close | the answer at once |
 //! | the closing frame of hixie-76 | close 1000 | the answer at once, and nothing after it |
 //! | the end of the stream, between messages (client) | close 1001 | |
 //! | the end of the stream, inside a message (client) | the end of the stream | |
 //! | the end of the stream (upstream) | the end of the stream, or the close it waits for | |
-//! | a broken rule | close 1001, or the end of the stream inside a frame | the close code that says so |
+//! | a broken rule | close 1001, or the end of the stream inside a frame | the close code that says so, once the other side has closed |
 //!
 //! It owns no socket, no clock, no randomness. The shell asks [`Conversation::finish`] what to do with each stream, keeps
 //! the time, and says when it is over ([`Conversation::expired`]).
@@ -125,8 +125,8 @@ impl std::fmt::Display for Cause {
 enum Heard {
     /// It may say more.
     Open,
-    /// Its close came, with this code.
-    Closed(Option<u16>),
+    /// Its close came.
+    Closed,
     /// Its stream ended.
     Ended,
     /// It broke a rule, and is not listened to any more.
@@ -151,6 +151,9 @@ struct Leg {
     codec: Box<dyn Codec>,
     heard: Heard,
     told: Told,
+    /// The code of the close it is owed once the other side has had its say: an answer to its own, or the rule it
+    /// broke.
+    owed: Option<Option<u16>>,
     /// Inside a message.
     speaking: bool,
     /// Bytes of the message it is saying.
@@ -160,7 +163,7 @@ struct Leg {
 
 impl Leg {
     fn new(codec: Box<dyn Codec>) -> Self {
-        Leg { codec, heard: Heard::Open, told: Told::Open, speaking: false, size: 0, messages: 0 }
+        Leg { codec, heard: Heard::Open, told: Told::Open, owed: None, speaking: false, size: 0, messages: 0 }
     }
 
     /// Tells the close now, or when the half-written frame is whole if somebody is left to complete it; otherwise its
@@ -178,6 +181,16 @@ impl Leg {
                 Err(_) => Told::Ended,
             },
         };
+    }
+
+    /// Tells what follows from the other side being through: the close this side is owed, or else `close`; without one,
+    /// its stream ends.
+    fn conclude(&mut self, close: Option<&Close<'_>>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
+        let owed = self.owed.map(|code| Close { code, ..Close::EMPTY });
+        match owed.as_ref().or(close) {
+            Some(close) => self.close(close, false, out, keys),
+            None => self.end(),
+        }
     }
 
     fn end(&mut self) {
@@ -224,7 +237,7 @@ impl Conversation {
         self.caused_by(Cause::Ended(side));
         let leg = self.leg(side);
         let (before, speaking) = (leg.heard, leg.speaking);
-        if !matches!(before, Heard::Closed(_)) {
+        if before != Heard::Closed {
             leg.heard = Heard::Ended;
         }
         if reset || side == Side::Upstream {
@@ -234,23 +247,20 @@ impl Conversation {
             Side::Downstream if before != Heard::Open => {}
             // Inside a message the upstream must not take what came for the whole, nor a close for its end.
             Side::Downstream if speaking => self.upstream.told = Told::Dropped,
-            Side::Downstream => self.upstream.close(&Close::with(code::GOING_AWAY), false, &mut out.upstream, keys),
-            Side::Upstream => match self.downstream.heard {
-                Heard::Closed(code) => {
-                    self.downstream.close(&Close { code, ..Close::EMPTY }, false, &mut out.downstream, keys);
-                }
-                _ => self.downstream.end(),
-            },
+            Side::Downstream => {
+                self.upstream.conclude(Some(&Close::with(code::GOING_AWAY)), &mut out.upstream, keys);
+            }
+            Side::Upstream => self.downstream.conclude(None, &mut out.downstream, keys),
         }
     }
 
     /// The time that [`Conversation::finish`] allowed for `side` is over.
     pub fn expired(&mut self, side: Side, out: &mut Output, keys: &mut dyn Keys) {
         self.caused_by(Cause::Unanswered(side));
-        // A client that closed gets its answer even if the upstream never gave one.
-        let owes_answer = matches!(self.downstream.heard, Heard::Closed(_)) && self.downstream.told == Told::Open;
-        if side == Side::Downstream && owes_answer {
-            self.ended(Side::Upstream, true, out, keys);
+        let leg = self.leg(side);
+        // Who is owed a close gets it even if the other side never had its say.
+        if leg.owed.is_some() && leg.told == Told::Open {
+            leg.conclude(None, out.to(side), keys);
         } else {
             self.ended(side, true, out, keys);
         }
@@ -284,7 +294,7 @@ impl Conversation {
             (Told::Closed, Heard::Open) => Finish::Await,
             (Told::Closed, _) => Finish::Flush,
             (Told::Open, Heard::Open) => Finish::Open,
-            (Told::Open | Told::Closing(_), Heard::Ended) => Finish::AwaitBriefly,
+            (Told::Open | Told::Closing(_), Heard::Ended | Heard::Broken) => Finish::AwaitBriefly,
             (Told::Open | Told::Closing(_), _) => Finish::Await,
         }
     }
@@ -368,30 +378,44 @@ impl Conversation {
     fn closed(&mut self, side: Side, close: &Close<'_>, out: &mut Output, keys: &mut dyn Keys) {
         self.caused_by(Cause::Closed(side, close.code));
         let leg = self.leg(side);
-        leg.heard = Heard::Closed(close.code);
+        leg.heard = Heard::Closed;
         let manner = leg.codec.closing();
-        // RFC 6455 §7.1.4 leaves the end of TCP to the server, so the upstream is answered without asking the client;
+        // RFC 6455 §7.1.1 leaves the end of TCP to the server, so the upstream is answered without asking the client;
         // a hixie client that says goodbye wants to hear it back, and is then deaf.
         if side == Side::Upstream || manner == Closing::Frame {
             leg.close(&Close { code: close.code, ..Close::EMPTY }, true, out.to(side), keys);
+        } else {
+            leg.owed = Some(close.code);
         }
         // hixie-76's closing frame is a normal closure in the terms of those that have codes.
         let told = if manner == Closing::Frame { Close::with(code::NORMAL) } else { *close };
-        let other = self.leg(side.other());
-        other.close(&told, false, out.to(side.other()), keys);
+        self.leg(side.other()).conclude(Some(&told), out.to(side.other()), keys);
+        self.settle_debts(side, out, keys);
     }
 
     fn broke(&mut self, side: Side, rule: ProtocolError, out: &mut Output, keys: &mut dyn Keys) {
         self.caused_by(Cause::Broke(side, rule));
         let leg = self.leg(side);
         leg.heard = Heard::Broken;
-        leg.close(&Close::with(rule.close_code()), true, out.to(side), keys);
+        // Not told yet: what it said before it broke the rule may still be answered.
+        leg.owed = Some(Some(rule.close_code()));
         // Whose fault it was stays between the proxy and the sayer. Nobody will complete a frame that is half written.
         let other = self.leg(side.other());
         if side == Side::Downstream && other.codec.mid_frame() {
             other.told = Told::Dropped;
         } else {
-            other.close(&Close::with(code::GOING_AWAY), false, out.to(side.other()), keys);
+            other.conclude(Some(&Close::with(code::GOING_AWAY)), out.to(side.other()), keys);
+        }
+        self.settle_debts(side, out, keys);
+    }
+
+    /// Tells `side` the close it is owed if nothing more can come from the other.
+    fn settle_debts(&mut self, side: Side, out: &mut Output, keys: &mut dyn Keys) {
+        let other = self.leg(side.other());
+        let through = other.heard != Heard::Open || other.told == Told::Dropped;
+        let leg = self.leg(side);
+        if through && leg.owed.is_some() {
+            leg.conclude(None, out.to(side), keys);
         }
     }
 }

@@ -99,6 +99,8 @@ pub struct Hybi {
     frame: Option<Frame>,
     /// The frame being written.
     writing: Written,
+    /// The close code the peer sent, as it wrote it.
+    heard_code: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -142,7 +144,15 @@ struct Header {
 impl Hybi {
     /// A codec between messages, in the given role. `extensions` allows reserved bits, whose meaning passes unread.
     pub fn new(dialect: Dialect, role: Role, extensions: bool) -> Self {
-        Hybi { rules: rules(dialect), role, extensions, message: None, frame: None, writing: Written::default() }
+        Hybi {
+            rules: rules(dialect),
+            role,
+            extensions,
+            message: None,
+            frame: None,
+            writing: Written::default(),
+            heard_code: None,
+        }
     }
 
     /// Reads a header and judges it as soon as the bytes that condemn it are there.
@@ -196,7 +206,7 @@ impl Hybi {
         Ok(Some(Header { fin, rsv, opcode, length, key, size }))
     }
 
-    fn control<'a>(&self, header: Header, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+    fn control<'a>(&mut self, header: Header, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         let whole = header.size + header.length as usize;
         let Some((frame, rest)) = input.split_at_checked(whole) else { return Ok(None) };
         let payload = Payload::new(&frame[header.size..], header.key);
@@ -209,7 +219,7 @@ impl Hybi {
         Ok(Some(event))
     }
 
-    fn read_close<'a>(&self, body: Payload<'a>) -> Result<Close<'a>, ProtocolError> {
+    fn read_close<'a>(&mut self, body: Payload<'a>) -> Result<Close<'a>, ProtocolError> {
         let body_bytes = body.len();
         if body_bytes == 0 {
             return Ok(Close { code: None, reason: body });
@@ -227,7 +237,9 @@ impl Hybi {
         if text.feed(&reason).is_err() || !text.is_complete() {
             return Err(ProtocolError::SentInvalidCloseReason);
         }
-        let code = self.understood(u16::from_be_bytes(number))?;
+        let number = u16::from_be_bytes(number);
+        let code = self.understood(number)?;
+        self.heard_code = Some(number);
         Ok(Close { code: Some(code), reason })
     }
 
@@ -353,7 +365,15 @@ impl Hybi {
 
     fn write_close(&mut self, close: &Close<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
         let Some(code) = close.code else { return self.write_control(CLOSE, &close.reason, out, keys) };
-        let code = if code == code::TOO_BIG { self.rules.too_big } else { code };
+        let code = match (code, self.heard_code) {
+            // An answer repeats the peer's number, not another for the same thing; but 1004 is reserved to later ears
+            // of the same version, so it is answered by a close without a code, which all of them understand.
+            (code::TOO_BIG, Some(code::TOO_LARGE_EARLY)) => {
+                return self.write_control(CLOSE, &Close::EMPTY.reason, out, keys);
+            }
+            (code::TOO_BIG, None) => self.rules.too_big,
+            (code, _) => code,
+        };
         // The reason's key is the frame's, two bytes further on; two more bring it back to the start.
         let key = self.key_for(close.reason.key().map(|key| key.rotated(2)), keys);
         self.write_header(FIN | CLOSE, 2 + close.reason.len() as u64, key, out);

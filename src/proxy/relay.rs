@@ -24,7 +24,8 @@ use crate::conversation::{Cause, Conversation, Finish, Output, Side};
 
 /// Bytes read at once. Large messages are decided by this alone.
 const READ: usize = 256 << 10;
-/// Unwritten answers to a side's own pings and closes, in bytes, above which it is not read.
+/// Unwritten answers to a side's own pings, in bytes, above which it is not read. What the other side said does not
+/// count: to stop reading for that would stop both for good.
 const MAX_ANSWERS: usize = 64 << 10;
 /// Most capacity an output buffer keeps between polls: what one read can become, and no more.
 const KEEP: usize = 2 * READ;
@@ -54,6 +55,8 @@ struct Pipe {
     /// To be written; what stands before `sent` is.
     unsent: Vec<u8>,
     sent: usize,
+    /// How much of that answers what this side itself said.
+    answers: usize,
     /// Since when the peer takes nothing.
     stalled: Option<Instant>,
     /// What the conversation wants done with the stream, and since when.
@@ -74,6 +77,7 @@ impl Pipe {
             carry: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
+            answers: 0,
             stalled: None,
             finish: Finish::Open,
             since: None,
@@ -128,6 +132,7 @@ impl Pipe {
             // Empty again: an idle connection holds no buffers.
             unsent = Vec::new();
             self.sent = 0;
+            self.answers = 0;
             self.stalled = None;
         } else if done > 0 {
             self.stalled = Some(Instant::now());
@@ -263,7 +268,7 @@ impl Relay {
         let blocked = self.pipe(side.other()).waiting() > 0;
         let pipe = self.pipe(side);
         let draining = pipe.finish == Finish::Flush;
-        if pipe.ended || (!draining && (blocked || pipe.waiting() > MAX_ANSWERS)) {
+        if pipe.ended || (!draining && (blocked || pipe.answers > MAX_ANSWERS)) {
             return false;
         }
         let Some(stream) = &mut pipe.stream else { return false };
@@ -290,7 +295,10 @@ impl Relay {
     fn hears(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>, out: &mut Output) {
         let mut input = bytes;
         self.conversation.hears(side, &mut input, out, &mut Fresh);
-        let carry = &mut self.pipe(side).carry;
+        let answers = out.to(side).len();
+        let pipe = self.pipe(side);
+        pipe.answers += if pipe.waiting() > 0 { answers } else { 0 };
+        let carry = &mut pipe.carry;
         if input.is_empty() {
             *carry = Vec::new();
         } else {
