@@ -2,6 +2,7 @@
 //!
 //! A new dialect is one file here, one row in [`Dialect::facts`] and its fixtures; nothing else changes.
 
+pub mod client;
 pub mod hixie75;
 pub mod hixie76;
 pub mod hybi;

@@ -320,7 +320,7 @@ fn transparent_offers(request: &Request<'_>) -> Option<String> {
 }
 
 /// The members of an extension list (RFC 6455 §9.1); a comma in a quoted parameter separates nothing.
-fn extensions(value: &str) -> impl Iterator<Item = &str> {
+pub(super) fn extensions(value: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     value
         .split(move |c| {
@@ -331,6 +331,7 @@ fn extensions(value: &str) -> impl Iterator<Item = &str> {
         .filter(|item| !item.is_empty())
 }
 
-fn extension_name(extension: &str) -> &str {
+/// The name of one of them.
+pub(super) fn extension_name(extension: &str) -> &str {
     extension.split(';').next().unwrap_or_default().trim()
 }
