@@ -1,5 +1,6 @@
 //! The commands, and what they exit with: 0 for done, 1 for a failure that was explained, 2 for misuse.
 
+mod demo;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -19,6 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See a client of every dialect at work, and chat with them in the browser
+    Demo(demo::Arguments),
     /// Stand in front of a backend and serve
     Serve(serve::Arguments),
     /// Read a configuration file and say what it means, or everything that is wrong with it
@@ -32,6 +35,7 @@ enum Command {
 /// Reads the arguments, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check { config } => check(&config),
     };

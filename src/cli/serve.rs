@@ -101,7 +101,7 @@ fn config(arguments: Arguments) -> Result<Config, Failure> {
 }
 
 /// Turns the server's switch on SIGINT or SIGTERM; a second one ends the process at once, as it would without us.
-fn stop_on_signal(server: &Server) -> Result<(), Failure> {
+pub fn stop_on_signal(server: &Server) -> Result<(), Failure> {
     let drain = server.drain();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {
