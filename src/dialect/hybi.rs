@@ -389,9 +389,11 @@ fn mend<'a>(
 ) -> Result<Option<Piece<'a>>, ProtocolError> {
     if !text.is_complete() {
         // The last fragment ended inside a character, and its bytes are gone: what does not go on from there can no
-        // longer be mended.
-        let valid = text.feed(&payload).is_ok() && (!(frame_ends && fin) || text.is_complete());
-        return if valid { Ok(Some(Piece { payload, taken: payload.len() })) } else { Err(ProtocolError::SentInvalidUtf8) };
+        // longer be mended. What follows the character can.
+        let rest = payload.slice(0, payload.len().min(text.missing()));
+        let ends = frame_ends && fin && rest.len() == payload.len();
+        let valid = text.feed(&rest).is_ok() && (!ends || text.is_complete());
+        return if valid { Ok(Some(Piece { payload: rest, taken: rest.len() })) } else { Err(ProtocolError::SentInvalidUtf8) };
     }
     let replaced = |taken| Some(Piece { payload: Payload::plain("\u{FFFD}".as_bytes()), taken });
     Ok(match utf8::prefix(&payload) {
