@@ -358,7 +358,7 @@ fn act() -> impl Strategy<Value = Act> {
         side().prop_map(Act::HearsEnd),
         (side(), meaning).prop_map(|(side, meaning)| Act::Means(side, meaning)),
         Just(Act::ShutsDown),
-        (0..1000u32).prop_map(|most| Act::Setting(Table::Route, format!("max_message = {most}"))),
+        (1..1000u32).prop_map(|most| Act::Setting(Table::Route, format!("max_message = {most}"))),
     ]
 }
 
@@ -396,7 +396,12 @@ proptest! {
         'all: for piece in pieces(&bytes, &cuts) {
             kept.extend_from_slice(piece);
             let mut input = &kept[..];
-            while let Ok(Some(event)) = reader.decode(&mut input) {
+loop {
+                let event = match reader.decode(&mut input) {
+                    Ok(Some(event)) => event,
+                    Ok(None) => break,
+                    Err(_) => break 'all,
+                };
                 meant.add(&event);
                 let before = written.len();
                 if writer.encode(&event, &mut written, &mut keys).is_err() {

@@ -493,9 +493,18 @@ impl Heard {
             heard.rest.extend_from_slice(piece);
             let kept = std::mem::take(&mut heard.rest);
             let mut input = &kept[..];
-            while let Ok(Some(event)) = codec.decode(&mut input) {
-                if let Some(Meaning::Close(..)) = heard.add(&event) {
-                    return heard;
+            loop {
+                match codec.decode(&mut input) {
+                    Ok(Some(event)) => {
+                        if let Some(Meaning::Close(..)) = heard.add(&event) {
+                            return heard;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(_) => {
+                        heard.rest = input.to_vec();
+                        return heard;
+                    }
                 }
             }
             heard.rest = input.to_vec();
