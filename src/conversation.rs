@@ -329,11 +329,11 @@ impl Conversation {
             Event::Close(close) => self.closed(side, close, out, keys),
             Event::Ping(payload) => {
                 let other = self.leg(side.other());
-                let heard = other.told != Told::Open
-                    || other.codec.mid_frame()
-                    || other.codec.encode(event, out.to(side.other()), keys).is_ok();
+                // Inside a hixie text there is no room for anything else, but there is no ping in hixie either.
+                let deaf = other.told == Told::Open
+                    && (other.codec.mid_frame() || other.codec.encode(event, out.to(side.other()), keys).is_err());
                 let sayer = self.leg(side);
-                if !heard && sayer.told == Told::Open && !sayer.codec.mid_frame() {
+                if deaf && sayer.told == Told::Open && !sayer.codec.mid_frame() {
                     // The sayer has words for a ping, and so for a pong.
                     let _ = sayer.codec.encode(&Event::Pong(*payload), out.to(side), keys);
                 }

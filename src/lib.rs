@@ -21,4 +21,6 @@ pub mod sniff;
 
 pub mod handshake;
 
+pub mod transcript;
+
 pub mod proxy;

@@ -42,6 +42,11 @@ impl Utf8 {
         self.need == 0
     }
 
+    /// How many bytes the unfinished character still needs; 0 between characters.
+    pub fn missing(self) -> usize {
+        usize::from(self.need)
+    }
+
     fn check(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let mut at = 0;
         while self.need > 0 {

@@ -398,10 +398,12 @@ fn mend<'a>(
 ) -> Result<Option<Piece<'a>>, ProtocolError> {
     if !text.is_complete() {
         // The last fragment ended inside a character, and its bytes are gone: what does not go on from there can no
-        // longer be mended.
-        let valid = text.feed(&payload).is_ok() && (!(frame_ends && fin) || text.is_complete());
+        // longer be mended. What follows the character can.
+        let rest = payload.slice(0, payload.len().min(text.missing()));
+        let ends = frame_ends && fin && rest.len() == payload.len();
+        let valid = text.feed(&rest).is_ok() && (!ends || text.is_complete());
         return if valid {
-            Ok(Some(Piece { payload, taken: payload.len() }))
+            Ok(Some(Piece { payload: rest, taken: rest.len() }))
         } else {
             Err(ProtocolError::SentInvalidUtf8)
         };
