@@ -8,7 +8,7 @@
 //! | ping, to a dialect without | nothing | the pong |
 //! | pong, to a dialect without | nothing | nothing |
 //! | binary, to a dialect of text (policy `close`) | its close | close 1003 |
-//! | close with a code (client) | the close | the same code, once the other side has closed |
+//! | close with a code (client) | the close | the other side's close, when it comes |
 //! | close with a code (upstream) | its close | the answer at once |
 //! | the closing frame of hixie-76 | close 1000 | the answer at once, and nothing after it |
 //! | the end of the stream, between messages (client) | close 1001 | |
@@ -183,11 +183,15 @@ impl Leg {
         };
     }
 
-    /// Tells what follows from the other side being through: the close this side is owed, or else `close`; without one,
-    /// its stream ends.
+    /// Tells what follows from the other side being through: to one that broke a rule, that; to one that closed, the
+    /// other's answer, or its own code for want of one. To any other, `close`; without one, its stream ends.
     fn conclude(&mut self, close: Option<&Close<'_>>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
         let owed = self.owed.map(|code| Close { code, ..Close::EMPTY });
-        match owed.as_ref().or(close) {
+        let told = match self.heard {
+            Heard::Broken => owed.as_ref().or(close),
+            _ => close.or(owed.as_ref()),
+        };
+        match told {
             Some(close) => self.close(close, false, out, keys),
             None => self.end(),
         }
