@@ -18,7 +18,7 @@ mod play;
 
 use std::fmt;
 
-pub use self::play::{Difference, Mismatch, play};
+pub use self::play::{Cutting, Difference, Mismatch, play};
 use crate::config::{Config, Faults};
 use crate::conversation::Side;
 use crate::dialect::Dialect;

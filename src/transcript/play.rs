@@ -45,8 +45,8 @@ const SIDES: [Side; 2] = [Side::Downstream, Side::Upstream];
 pub struct Difference {
     /// The line of the play.
     pub line: usize,
-    /// Where what is said was cut, in bytes from the beginning of the play; empty for whole beats.
-    pub cuts: Vec<usize>,
+    /// How what is said was cut.
+    pub cutting: Cutting,
     /// What differs.
     pub mismatch: Mismatch,
 }
@@ -86,10 +86,11 @@ pub enum Mismatch {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}", self.line)?;
-        match self.cuts.as_slice() {
-            [] => {}
-            cuts if cuts.len() > 2 => f.write_str(", in one-byte pieces")?,
-            cuts => write!(f, ", cut at {cuts:?}")?,
+        match self.cutting {
+            Cutting::Whole => {}
+            Cutting::At(first, second) if first == second => write!(f, ", cut at byte {first}")?,
+            Cutting::At(first, second) => write!(f, ", cut at bytes {first} and {second}")?,
+            Cutting::Everywhere => f.write_str(", in one-byte pieces")?,
         }
         f.write_str(": ")?;
         match &self.mismatch {
@@ -134,16 +135,16 @@ fn pointed(f: &mut fmt::Formatter<'_>, expected: &str, got: &str, at: usize) -> 
 pub fn play(transcript: &Transcript) -> Result<(), Difference> {
     let config = transcript.config().map_err(|(line, why)| unplayable(line, why))?;
     let script = Script::read(transcript, &config)?;
-    let whole = script.perform(&config, &Cutting::Whole, None)?;
+    let whole = script.perform(&config, Cutting::Whole, None)?;
     script.compare(&whole)?;
     for cutting in cuttings(script.bytes) {
-        script.perform(&config, &cutting, Some(&whole))?;
+        script.perform(&config, cutting, Some(&whole))?;
     }
     Ok(())
 }
 
 fn unplayable(line: usize, why: impl Into<String>) -> Difference {
-    Difference { line, cuts: Vec::new(), mismatch: Mismatch::Unplayable(why.into()) }
+    Difference { line, cutting: Cutting::Whole, mismatch: Mismatch::Unplayable(why.into()) }
 }
 
 fn cuttings(bytes: usize) -> Vec<Cutting> {
@@ -152,17 +153,20 @@ fn cuttings(bytes: usize) -> Vec<Cutting> {
     if bytes <= SHORT {
         all.extend(places.flat_map(|first| (first..bytes).map(move |second| Cutting::At(first, second))));
     } else {
-        let near_an_end = |at: &usize| *at < LONG || bytes - at < LONG || at % STRIDE == 0;
+        let near_an_end = |at: &usize| *at < LONG || bytes - at < LONG || at.is_multiple_of(STRIDE);
         all.extend(places.filter(near_an_end).map(|at| Cutting::At(at, at)));
     }
     all
 }
 
-/// Where what is said is cut, in bytes from the beginning of the play.
+/// How what is said is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cutting {
+pub enum Cutting {
+    /// Not at all: each beat comes in one piece.
     Whole,
+    /// At two places, or twice the same, in bytes from the beginning of the play.
     At(usize, usize),
+    /// Between all bytes.
     Everywhere,
 }
 
@@ -178,15 +182,6 @@ impl Cutting {
                 let pieces = [&said[..first], &said[first..second], &said[second..]];
                 pieces.into_iter().filter(|piece| !piece.is_empty()).collect()
             }
-        }
-    }
-
-    fn places(self) -> Vec<usize> {
-        match self {
-            Cutting::Whole => Vec::new(),
-            Cutting::At(first, second) if first == second => vec![first],
-            Cutting::At(first, second) => vec![first, second],
-            Cutting::Everywhere => vec![1, 2, 3],
         }
     }
 }
@@ -289,7 +284,7 @@ impl<'c> Script<'c> {
     fn perform(
         &self,
         config: &'c Config,
-        cutting: &Cutting,
+        cutting: Cutting,
         whole: Option<&Performance>,
     ) -> Result<Performance, Difference> {
         let mut stage = Stage::new(config);
@@ -299,7 +294,7 @@ impl<'c> Script<'c> {
         let mut marks = Vec::new();
         let mut from = 0;
         for (number, beat) in self.beats.iter().enumerate() {
-            let differs = |mismatch| Difference { line: beat.line, cuts: cutting.places(), mismatch };
+            let differs = |mismatch| Difference { line: beat.line, cutting, mismatch };
             let went = match &beat.cue {
                 Cue::Says(side, said) => {
                     let pieces = cutting.pieces(said, from);
@@ -329,7 +324,7 @@ impl<'c> Script<'c> {
         for (beat, marks) in self.beats.iter().zip(&whole.marks) {
             for side in SIDES {
                 let (at, mark) = (index(side), marks[index(side)]);
-                let differs = |mismatch| Err(Difference { line: beat.line, cuts: Vec::new(), mismatch });
+                let differs = |mismatch| Err(Difference { line: beat.line, cutting: Cutting::Whole, mismatch });
                 let got = &whole.ears[at].heard[before[at].heard..mark.heard];
                 let Expected { bytes: expected, more, end } = &beat.hears[at];
                 let fits =
@@ -351,8 +346,12 @@ impl<'c> Script<'c> {
                 let got = whole.meant_by(side, step);
                 if *expected != got {
                     let (expected, got) = (listed(expected), listed(&got));
-                    let cuts = if step == 1 { Cutting::Everywhere.places() } else { Vec::new() };
-                    return Err(Difference { line: *line, cuts, mismatch: Mismatch::Meaning { side, expected, got } });
+                    let cutting = if step == 1 { Cutting::Everywhere } else { Cutting::Whole };
+                    return Err(Difference {
+                        line: *line,
+                        cutting,
+                        mismatch: Mismatch::Meaning { side, expected, got },
+                    });
                 }
             }
         }
