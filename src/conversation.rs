@@ -319,8 +319,10 @@ impl Conversation {
             Event::Close(close) => self.closed(side, close, out, keys),
             Event::Ping(payload) => {
                 let other = self.leg(side.other());
+                // A dialect without pings says so in the middle of a frame, too: hixie's lasts as long as the message.
+                let unfit = other.codec.closing() == Closing::Code && other.codec.mid_frame();
                 let heard = other.told != Told::Open
-                    || other.codec.mid_frame()
+                    || unfit
                     || other.codec.encode(event, out.to(side.other()), keys).is_ok();
                 let sayer = self.leg(side);
                 if !heard && sayer.told == Told::Open && !sayer.codec.mid_frame() {

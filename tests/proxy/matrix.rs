@@ -205,6 +205,19 @@ fn a_ping_hixie_cannot_hear_is_answered_here() {
 }
 
 #[test]
+fn a_ping_between_the_fragments_of_a_message_to_hixie_is_answered_here_too() {
+    let stage = Stage::new();
+    for dialect in HIXIE {
+        let (mut client, mut upstream) = stage.open(dialect);
+        upstream.say([plain(FIRST, "Hel"), plain(PING, "beat")].concat());
+        client.hears(b"\0Hel");
+        upstream.gets(PONG, "beat");
+        upstream.say(plain(LAST, "lo"));
+        client.hears(b"lo\xff");
+    }
+}
+
+#[test]
 fn invalid_utf8_is_mended_where_the_dialect_mends_it() {
     let stage = Stage::new();
     let emoji_halves = b"a\xed\xa0\xbd\xed\xb8\x80b";
