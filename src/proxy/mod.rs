@@ -135,12 +135,13 @@ impl Worker {
     }
 }
 
-/// Takes connections, each once there is a permit for it.
+/// Takes connections, and serves each once there is a permit for it.
 async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits: Permits) {
     loop {
-        let mut permit = permits.next().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
+                // Not before there is a connection: a permit that waits for one here is missing at the other sockets.
+                let mut permit = permits.next().await;
                 if !permits.admit(&mut permit, peer.ip()) {
                     warn!(client = %peer, "dropped: more connections than limits.connections_per_address allows");
                     continue;

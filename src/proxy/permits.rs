@@ -49,8 +49,8 @@ impl Permits {
         }
     }
 
-    /// Waits until one more connection is allowed; taken before it is accepted, so that those too many wait in the
-    /// listener's backlog instead of being turned away.
+    /// Waits until one more connection is allowed. Whoever accepts waits here before the next, so that those too many
+    /// wait in the listener's backlog instead of being turned away.
     pub async fn next(&self) -> Permit {
         let one = Arc::clone(&self.all).acquire_owned().await.expect("the semaphore is never closed");
         Permit { _one: one, counted: None }

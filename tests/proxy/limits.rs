@@ -114,6 +114,21 @@ fn connections_above_the_limit_wait_for_their_turn() {
     }
 }
 
+#[test]
+fn every_thread_takes_connections_however_few_there_may_be() {
+    // The system deals connections out to the threads' sockets as it likes.
+    let stage = Stage::with(|config| {
+        config.limits.connections = 1;
+        config.threads = NonZeroUsize::new(4);
+    });
+    for _ in 0..12 {
+        let mut client = stage.client();
+        client.say(head("GET / HTTP/9.9", &[]));
+        assert_eq!(status_of(&mut client), "505");
+        client.rest();
+    }
+}
+
 // max_message
 
 fn limited() -> Stage {
