@@ -195,6 +195,17 @@ fn what_is_not_http_is_dropped_without_a_word() {
 }
 
 #[test]
+fn what_might_still_become_something_is_waited_for_and_then_dropped_without_a_word() {
+    let stage = Stage::with(|config| config.timeouts.head = ms(50));
+    for bytes in [&b"\xff\0"[..], b"\x16", b"<policy", b"\r\n", b"PROXY"] {
+        eprintln!("{}", shown(bytes));
+        let mut client = stage.client();
+        client.say(bytes);
+        assert_eq!(shown(&client.rest_or_reset()), "");
+    }
+}
+
+#[test]
 fn a_path_or_host_without_route_is_not_found() {
     let stage = Stage::with(|config| config.routes[0].path = "/chat".into());
     for dialect in ALL {
