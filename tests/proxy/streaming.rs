@@ -134,6 +134,39 @@ fn a_reader_that_takes_nothing_is_given_up_after_the_stall_time() {
     }
 }
 
+#[test]
+fn a_slow_reader_hears_the_end_of_a_message_and_the_close_behind_it() {
+    // A television that plays a video reads nothing for a while. Until `timeouts.stall` that is its right, also while
+    // the backend has closed already.
+    let stage = Stage::with(|config| config.timeouts.close = ms(200));
+    let blob = "0123456789abcdef".repeat(1 << 19);
+    for dialect in [Dialect::Hixie76, Dialect::Rfc6455] {
+        let begin = |size: usize| {
+            let (client, mut upstream) = stage.open(dialect);
+            let whole = [plain(TEXT, &blob[..size]), plain(CLOSE, status(1000, ""))].concat();
+            let taken = upstream.say_until_stuck(&whole, ms(200));
+            (size, client, upstream, whole, taken)
+        };
+        // The backend's close is answered once the proxy has read it: while nobody reads at the other end, only up to
+        // a certain size. Just below it the proxy is left with the message's last bytes and the close.
+        let is_read = |size| !begin(size).2.said_so_far(ms(100)).is_empty();
+        let (mut fits, mut stuck) = (0, blob.len());
+        while stuck - fits > 128 << 10 {
+            let size = usize::midpoint(fits, stuck);
+            if is_read(size) { fits = size } else { stuck = size }
+        }
+        let waiting: Vec<_> = (0..12).map(|step| begin(stuck.saturating_sub(step * (40 << 10)))).collect();
+        thread::sleep(ms(1300));
+        for (size, mut client, mut upstream, whole, taken) in waiting {
+            eprintln!("{dialect}, {size} bytes, where {fits} fit");
+            thread::scope(|scope| {
+                scope.spawn(|| upstream.say(&whole[taken..]));
+                client.hears([heard(dialect, &blob[..size]), farewell(dialect, 1000)].concat());
+            });
+        }
+    }
+}
+
 /// The resident memory of a process, in KiB.
 fn resident(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
