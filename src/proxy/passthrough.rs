@@ -25,7 +25,7 @@ use super::gate::{Done, Gate, Progress};
 use crate::config::{Config, Timeouts, UpstreamHost};
 
 /// The pool of a thread's connections to its backends.
-pub type Pool = Client<HttpConnector, Tracked<Incoming>>;
+pub type Pool = Client<HttpConnector, Incoming>;
 
 /// A pool whose connections are made as the timeouts say.
 pub fn pool(timeouts: &Timeouts) -> Pool {
@@ -89,7 +89,7 @@ pub async fn serve(
         let (config, pool, progress) = (Arc::clone(config), pool.clone(), Arc::clone(&progress));
         Box::pin(async move {
             let response = progress.response();
-            let (parts, body) = forward(request, &config, &pool, progress.body()).await.into_parts();
+            let (parts, body) = forward(request, &config, &pool).await.into_parts();
             Ok::<Answer, Infallible>(Response::from_parts(parts, Tracked { body, done: Some(response) }))
         })
     });
@@ -116,7 +116,6 @@ async fn forward(
     request: Request<Incoming>,
     config: &Config,
     pool: &Pool,
-    done: Done,
 ) -> Response<Either<Incoming, Full<Bytes>>> {
     let (mut parts, body) = request.into_parts();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -133,21 +132,13 @@ async fn forward(
         UpstreamHost::Client | UpstreamHost::Upstream => authority.clone(),
         UpstreamHost::Fixed(host) => host.clone(),
     };
-    let is_upgrade = parts.headers.contains_key(hyper::header::UPGRADE) && {
-        let upgrade = parts.headers.get_all(hyper::header::UPGRADE);
-        upgrade.iter().any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|token| token == b"websocket"))
-    };
-    if is_upgrade {
-        // Behind a chunked body in one piece with it, where hyper read further than the gate could judge.
-        return answer(StatusCode::BAD_REQUEST, "a WebSocket handshake was pipelined behind a chunked request body");
-    }
     parts.headers = end_to_end(&parts.headers);
     if let Ok(host) = HeaderValue::from_str(&host) {
         parts.headers.insert(HOST, host);
     }
     parts.uri = uri;
     parts.version = Version::HTTP_11;
-    let request = Request::from_parts(parts, Tracked { body, done: Some(done) });
+    let request = Request::from_parts(parts, body);
     let sent = pool.request(request);
     let response = match config.timeouts.response {
         Some(time) => timeout(time, sent).await,

@@ -132,6 +132,25 @@ fn a_handshake_pipelined_behind_requests_waits_for_their_responses() {
 }
 
 #[test]
+fn a_handshake_pipelined_behind_a_body_is_served() {
+    let stage = Stage::new();
+    for body in ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"] {
+        eprintln!("{body:?}");
+        let mut client = stage.client();
+        let request = format!("POST / HTTP/1.1\r\nHost: tv\r\n{body}");
+        client.say([request.as_bytes(), &opening(Dialect::Hixie76, "/demo", &[])].concat());
+        let mut upstream = stage.backend.accept();
+        upstream.head();
+        upstream.hear_until("body");
+        upstream.say(ok("done"));
+        client.hears(ok("done"));
+        let mut websocket = stage.backend.accept();
+        websocket.agrees(&[]);
+        client.hears(answer(Dialect::Hixie76, "/demo", &[]));
+    }
+}
+
+#[test]
 fn a_request_may_come_in_single_bytes() {
     let stage = Stage::new();
     let mut client = stage.client();
@@ -324,6 +343,65 @@ fn a_body_that_two_readers_could_frame_differently_is_refused() {
         assert!(client.head().starts_with("HTTP/1.1 400 Bad Request\r\n"));
         client.rest_or_reset();
         stage.backend.saw_nobody();
+    }
+}
+
+#[test]
+fn what_follows_a_chunked_body_is_judged_as_strictly_as_what_comes_first() {
+    let stage = Stage::new();
+    let chunked = "POST / HTTP/1.1\r\nHost: tv\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    for second in [
+        "POST /second HTTP/1.1\r\nHost: tv\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET /second HTTP/1.1\r\nHost: tv\r\nHost: other\r\n\r\n",
+        "GET /second HTTP/1.1\nHost: tv\n\n",
+        "GET /second HTTP/1.1\r\nHost: tv\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    ] {
+        eprintln!("{second:?}");
+        let mut client = stage.client();
+        client.say([chunked, second].concat());
+        let mut upstream = stage.backend.accept();
+        upstream.head();
+        upstream.hear_until("0\r\n\r\n");
+        upstream.say(ok("one"));
+        client.hears(ok("one"));
+        assert!(client.head().starts_with("HTTP/1.1 400 Bad Request\r\n"));
+        client.rest_or_reset();
+        assert_eq!(shown(&upstream.said_so_far(ms(20))), "");
+        stage.backend.saw_nobody();
+    }
+}
+
+#[test]
+fn a_request_body_that_nobody_read_is_never_a_request() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let elsewhere = Upstream::parse(&format!("ws://{nowhere}")).expect("a URL");
+    for framing in ["length", "chunked"] {
+        eprintln!("{framing}");
+        let stage = Stage::with(|config| {
+            let mut dead = config.routes[0].clone();
+            (dead.path, dead.upstream) = ("/dead".into(), elsewhere.clone());
+            config.routes.insert(0, dead);
+        });
+        let smuggled = "GET /smuggled HTTP/1.1\r\nHost: tv\r\n\r\n";
+        // Wherever the proxy's buffers end, a request begins there.
+        for padding in (0..smuggled.len()).step_by(7) {
+            let body = "x".repeat(padding) + &smuggled.repeat(2000);
+            let mut client = stage.client();
+            let sent = match framing {
+                "length" => {
+                    format!("POST /dead HTTP/1.1\r\nHost: tv\r\nContent-Length: {}\r\n\r\n{body}", body.len() + 1)
+                }
+                _ => format!("POST /dead HTTP/1.1\r\nHost: tv\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n{body}"),
+            };
+            let mut mouth = client.twin();
+            thread::scope(|scope| {
+                scope.spawn(|| mouth.try_say(sent.as_bytes()));
+                let answers = client.rest_or_reset();
+                let answers = String::from_utf8_lossy(&answers);
+                assert!(answers.matches("HTTP/1.1 ").count() <= 1, "{answers}");
+            });
+            stage.backend.saw_nobody();
+        }
     }
 }
 
