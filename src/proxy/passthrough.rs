@@ -5,8 +5,9 @@ use std::error::Error as _;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -17,7 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::drain::Drain;
@@ -25,7 +26,7 @@ use super::gate::{Done, Gate, Progress};
 use crate::config::{Config, Timeouts, UpstreamHost};
 
 /// The pool of a thread's connections to its backends.
-pub type Pool = Client<HttpConnector, Incoming>;
+pub type Pool = Client<HttpConnector, Upload>;
 
 /// A pool whose connections are made as the timeouts say.
 pub fn pool(timeouts: &Timeouts) -> Pool {
@@ -66,6 +67,45 @@ impl<B: Body + Unpin> Body for Tracked<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// A request's body, which notes when it last moved.
+pub struct Upload {
+    body: Incoming,
+    moved: Arc<Mutex<Instant>>,
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Waits until the body has not moved for so long, and the backend not answered.
+async fn silence(time: Option<Duration>, moved: &Mutex<Instant>) {
+    let Some(time) = time else { return std::future::pending().await };
+    loop {
+        let until = *moved.lock().unwrap_or_else(PoisonError::into_inner) + time;
+        if until <= Instant::now() {
+            return;
+        }
+        sleep_until(until).await;
     }
 }
 
@@ -138,26 +178,27 @@ async fn forward(
     }
     parts.uri = uri;
     parts.version = Version::HTTP_11;
-    let request = Request::from_parts(parts, body);
-    let sent = pool.request(request);
-    let response = match config.timeouts.response {
-        Some(time) => timeout(time, sent).await,
-        None => Ok(sent.await),
+    // The backend's time begins when it has been asked in full: an upload may take as long as it moves.
+    let moved = Arc::new(Mutex::new(Instant::now()));
+    let request = Request::from_parts(parts, Upload { body, moved: Arc::clone(&moved) });
+    let response = tokio::select! {
+        response = pool.request(request) => Some(response),
+        () = silence(config.timeouts.response, &moved) => None,
     };
     match response {
-        Ok(Ok(response)) => {
+        Some(Ok(response)) => {
             let (mut parts, body) = response.into_parts();
             parts.headers = end_to_end(&parts.headers);
             // hyper writes the version that this client speaks.
             parts.version = Version::HTTP_11;
             Response::from_parts(parts, Either::Left(body))
         }
-        Ok(Err(error)) => {
+        Some(Err(error)) => {
             let (status, why) = failure(&error);
             warn!(upstream = %route.upstream, status = status.as_u16(), "{why}: {}", chain(&error));
             answer(status, why)
         }
-        Err(_) => {
+        None => {
             let why = "the backend sent no response within timeouts.response";
             warn!(upstream = %route.upstream, status = 504, "{why}");
             answer(StatusCode::GATEWAY_TIMEOUT, why)

@@ -406,6 +406,23 @@ fn a_request_body_that_nobody_read_is_never_a_request() {
 }
 
 #[test]
+fn a_slow_upload_is_no_silent_backend() {
+    // The wait for a response begins when the backend has been asked in full.
+    let stage = Stage::with(|config| config.timeouts.response = Some(ms(200)));
+    let mut client = stage.client();
+    client.say("POST / HTTP/1.1\r\nHost: tv\r\nContent-Length: 10\r\n\r\n");
+    let mut upstream = stage.backend.accept();
+    upstream.head();
+    for _ in 0..10 {
+        client.say("x");
+        upstream.hears("x");
+        thread::sleep(ms(50));
+    }
+    upstream.say(ok("thanks"));
+    client.hears(ok("thanks"));
+}
+
+#[test]
 fn a_backend_that_ends_idle_connections_is_not_noticed() {
     let stage = Stage::new();
     let mut client = stage.client();
