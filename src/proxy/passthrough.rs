@@ -186,6 +186,12 @@ async fn forward(
         () = silence(config.timeouts.response, &moved) => None,
     };
     match response {
+        // Nobody asked for another protocol, and whatever follows is not HTTP.
+        Some(Ok(response)) if response.status().is_informational() => {
+            let why = "the backend switched protocols unasked";
+            warn!(upstream = %route.upstream, status = 502, "{why}");
+            answer(StatusCode::BAD_GATEWAY, why)
+        }
         Some(Ok(response)) => {
             let (mut parts, body) = response.into_parts();
             parts.headers = end_to_end(&parts.headers);

@@ -406,6 +406,41 @@ fn a_request_body_that_nobody_read_is_never_a_request() {
 }
 
 #[test]
+fn a_backend_that_is_away_or_silent_or_talks_nonsense_is_a_gateways_fault() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let away = Stage::with(|config| {
+        config.routes[0].upstream = Upstream::parse(&format!("ws://{nowhere}")).expect("a URL");
+    });
+    let mut client = away.client();
+    for _ in 0..2 {
+        // The connection stays good for another try.
+        client.say(GET);
+        let head = client.head();
+        assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
+        let length = head.to_ascii_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
+        client.hear(length.expect("a length"));
+    }
+
+    let stage = Stage::with(|config| config.timeouts.response = Some(ms(80)));
+    let mut client = stage.client();
+    let (_silent, _) = exchange(&stage, &mut client, GET, "HTTP/1.1 200 ");
+    assert!(client.head().starts_with("HTTP/1.1 504 Gateway Timeout\r\n"));
+
+    for nonsense in [
+        "",
+        "SSH-2.0-OpenSSH\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nraw",
+    ] {
+        eprintln!("{nonsense:?}");
+        let mut client = stage.client();
+        let (upstream, _) = exchange(&stage, &mut client, GET, nonsense);
+        drop(upstream);
+        let head = client.head();
+        assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
+    }
+}
+
+#[test]
 fn a_slow_upload_is_no_silent_backend() {
     // The wait for a response begins when the backend has been asked in full.
     let stage = Stage::with(|config| config.timeouts.response = Some(ms(200)));
