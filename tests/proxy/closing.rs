@@ -306,6 +306,8 @@ fn the_end_of_a_clients_stream_between_messages_is_going_away() {
             }
             upstream.gets(CLOSE, status(1001, ""));
             upstream.say(plain(CLOSE, status(1001, "")));
+            // RFC 6455 7.1.1: the server ends TCP first.
+            upstream.fin();
             upstream.hears_end();
         }
     }
@@ -464,8 +466,10 @@ fn a_backend_that_breaks_a_rule_is_told_and_the_client_not_blamed() {
             upstream.say(bytes);
             upstream.gets(CLOSE, status(*code, ""));
             client.hears(farewell(dialect, 1001));
-            if HYBI.contains(&dialect) {
-                client.say(masked(CLOSE, status(1001, "")));
+            match dialect {
+                Dialect::Hixie75 => {}
+                Dialect::Hixie76 => client.say(GOODBYE),
+                _ => client.say(masked(CLOSE, status(1001, ""))),
             }
             client.hears_end();
         }

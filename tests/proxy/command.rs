@@ -145,6 +145,8 @@ fn a_port_in_use_exits_with_1_and_a_remedy() {
 
 /// A file in the place that cargo keeps for tests.
 fn file(name: &str, text: &str) -> PathBuf {
+    // The tests may run twice at a time.
+    let name = format!("{}-{name}", std::process::id());
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, text).expect("a file can be written");
     path

@@ -461,7 +461,7 @@ fn a_slow_upload_is_no_silent_backend() {
 fn a_backend_that_ends_idle_connections_is_not_noticed() {
     let stage = Stage::new();
     let mut client = stage.client();
-    for _ in 0..40 {
+    for _ in 0..200 {
         client.say(GET);
         let mut upstream = stage.backend.accept();
         upstream.head();

@@ -156,7 +156,9 @@ impl Wire {
     #[track_caller]
     pub fn hears(&mut self, expected: impl AsRef<[u8]>) {
         let expected = expected.as_ref();
-        while self.buffer.len() < expected.len() && expected.starts_with(&self.buffer) {
+        let mut compared = 0;
+        while self.buffer.len() < expected.len() && expected[compared..].starts_with(&self.buffer[compared..]) {
+            compared = self.buffer.len();
             match self.more() {
                 Ok(0) => break,
                 Ok(_) => {}
