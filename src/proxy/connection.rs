@@ -21,6 +21,7 @@ use crate::dialect::hixie76::KEY3;
 use crate::dialect::opening::{Opening, Proof};
 use crate::handshake::{self, Received, receive};
 use crate::http::Refusal;
+use crate::sniff::{self, First};
 
 /// How long a refused client is listened to, so that it can read why before the system resets the connection.
 const LINGER: Duration = Duration::from_secs(1);
@@ -187,7 +188,8 @@ async fn greeting<'c>(
             Ok(Ok(0)) => return Err(Ended::Silently("it ended its stream inside its request head".into())),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(Ended::Silently(format!("its request head broke off: {error}"))),
-            Err(_) if buffer.is_empty() => return Err(Ended::Quietly),
+            // Only those whose bytes begin like HTTP would understand an answer.
+            Err(_) if !matches!(sniff::first(buffer), First::Http(_)) => return Err(Ended::Quietly),
             Err(_) => return Err(Ended::Refused(Refusal::new(408, "no whole request head within timeouts.head"))),
         }
     }

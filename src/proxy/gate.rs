@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::chunks::Chunks;
 use crate::config::{Config, Timeouts};
 use crate::handshake::{Received, receive};
 use crate::sniff::Body;
@@ -23,11 +24,9 @@ use crate::sniff::Body;
 /// Bytes read at once.
 const READ: usize = 16 << 10;
 
-/// How far hyper is with the requests it was given. Shared with the bodies that pass through the service.
+/// How far hyper is with the requests it was given. Shared with the responses that pass through the service.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Request bodies read to their end, or given up.
-    bodies: AtomicUsize,
     /// Responses sent to their end, or given up.
     responses: AtomicUsize,
     gate: Mutex<Option<Waker>>,
@@ -37,18 +36,12 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct Done {
     progress: Arc<Progress>,
-    what: fn(&Progress) -> &AtomicUsize,
 }
 
 impl Progress {
-    /// A request's body has passed when this is dropped.
-    pub fn body(self: &Arc<Self>) -> Done {
-        Done { progress: Arc::clone(self), what: |progress| &progress.bodies }
-    }
-
     /// A response has passed when this is dropped.
     pub fn response(self: &Arc<Self>) -> Done {
-        Done { progress: Arc::clone(self), what: |progress| &progress.responses }
+        Done { progress: Arc::clone(self) }
     }
 
     fn wait(&self, cx: &Context<'_>) {
@@ -58,7 +51,7 @@ impl Progress {
 
 impl Drop for Done {
     fn drop(&mut self) {
-        (self.what)(&self.progress).fetch_add(1, Ordering::SeqCst);
+        self.progress.responses.fetch_add(1, Ordering::SeqCst);
         let waker = self.progress.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waker {
             waker.wake();
@@ -72,8 +65,10 @@ enum Passing {
     Nothing,
     /// So many bytes of a head, and then its body.
     Head(usize, Body),
-    /// A body.
-    Body(Body),
+    /// So many bytes of a body.
+    Length(u64),
+    /// A chunked body.
+    Chunked(Chunks),
 }
 
 /// A client's connection, as hyper may see it.
@@ -84,10 +79,10 @@ pub struct Gate {
     /// Read, but not yet passed on.
     buffer: Vec<u8>,
     passing: Passing,
+    /// Whether what is in the buffer is for others than hyper.
+    hands_over: bool,
     /// Requests passed on.
     requests: usize,
-    /// What stands at the front of the buffer is not for hyper.
-    stopped: bool,
     timer: Pin<Box<Sleep>>,
     waits: Option<Wait>,
 }
@@ -120,8 +115,8 @@ impl Gate {
             progress,
             buffer,
             passing: Passing::Nothing,
+            hands_over: false,
             requests: 0,
-            stopped: false,
             timer: Box::pin(sleep_until(Instant::now())),
             waits: None,
         }
@@ -130,7 +125,9 @@ impl Gate {
     /// The connection, and what was read from it if that is not for hyper. What follows a request that asked for the
     /// end of the connection is nobody's.
     pub fn into_inner(self) -> (TcpStream, Vec<u8>) {
-        (self.stream, if self.stopped { self.buffer } else { Vec::new() })
+        // Whatever else is left hyper did not want any more: requests behind the last it would serve, or, worse, a body
+        // nobody read, which may well look like a request.
+        (self.stream, if self.hands_over { self.buffer } else { Vec::new() })
     }
 
     fn busy(&self) -> bool {
@@ -194,8 +191,8 @@ impl Gate {
                 Received::Foreign(_) | Received::Refused(_) | Received::Opening { .. } => {
                     // hyper must not see the end of the stream while a client still waits for its response.
                     self.progress.wait(cx);
-                    self.stopped = !self.busy();
-                    return if self.stopped { Poll::Ready(Ok(false)) } else { Poll::Pending };
+                    self.hands_over = !self.busy();
+                    return if self.hands_over { Poll::Ready(Ok(false)) } else { Poll::Pending };
                 }
             }
             let wait = match (self.busy(), self.buffer.is_empty()) {
@@ -206,7 +203,11 @@ impl Gate {
             match self.poll_more(wait, cx) {
                 Poll::Ready(Ok(true)) => {}
                 Poll::Ready(Ok(false)) => return Poll::Ready(Ok(false)),
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return Poll::Ready(Ok(false)),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                    // A head that is not whole in time has its refusal elsewhere.
+                    self.hands_over = true;
+                    return Poll::Ready(Ok(false));
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     // The wait between requests begins when the response has passed.
@@ -234,34 +235,34 @@ impl Read for Gate {
                 },
                 Passing::Head(left, body) => {
                     let passed = this.pass(left as u64, &mut buf);
-                    this.passing =
-                        if passed == left { Passing::Body(body) } else { Passing::Head(left - passed, body) };
+                    this.passing = match body {
+                        _ if passed < left => Passing::Head(left - passed, body),
+                        Body::Length(length) => Passing::Length(length),
+                        Body::Chunked => Passing::Chunked(Chunks::START),
+                    };
                     return Poll::Ready(Ok(()));
                 }
-                Passing::Body(Body::Length(0)) => this.passing = Passing::Nothing,
-                Passing::Body(body) => {
-                    // Where a chunked body ends, hyper tells: it has then read the whole of it.
-                    let ended = this.progress.bodies.load(Ordering::SeqCst) >= this.requests;
-                    if body == Body::Chunked && ended {
-                        this.passing = Passing::Nothing;
-                        continue;
+                Passing::Length(0) | Passing::Chunked(Chunks::End) => this.passing = Passing::Nothing,
+                Passing::Length(_) | Passing::Chunked(_) if this.buffer.is_empty() => {
+                    match this.poll_more(Some(Wait::Body), cx) {
+                        Poll::Ready(Ok(true)) => {}
+                        Poll::Ready(Ok(false)) => return Poll::Ready(Ok(())),
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Pending => return Poll::Pending,
                     }
-                    if this.buffer.is_empty() {
-                        match this.poll_more(Some(Wait::Body), cx) {
-                            Poll::Ready(Ok(true)) => {}
-                            Poll::Ready(Ok(false)) => return Poll::Ready(Ok(())),
-                            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                            Poll::Pending => {
-                                this.progress.wait(cx);
-                                return Poll::Pending;
-                            }
-                        }
-                    }
-                    let left = if let Body::Length(left) = body { left } else { u64::MAX };
+                }
+                Passing::Length(left) => {
                     let passed = this.pass(left, &mut buf) as u64;
-                    if let Body::Length(left) = body {
-                        this.passing = Passing::Body(Body::Length(left - passed));
-                    }
+                    this.passing = Passing::Length(left - passed);
+                    return Poll::Ready(Ok(()));
+                }
+                Passing::Chunked(mut chunks) => {
+                    let here = this.buffer.len().min(buf.remaining());
+                    let Ok(most) = chunks.take(&this.buffer[..here]) else {
+                        return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                    };
+                    this.pass(most as u64, &mut buf);
+                    this.passing = Passing::Chunked(chunks);
                     return Poll::Ready(Ok(()));
                 }
             }

@@ -5,8 +5,9 @@ use std::error::Error as _;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -17,7 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::drain::Drain;
@@ -25,7 +26,7 @@ use super::gate::{Done, Gate, Progress};
 use crate::config::{Config, Timeouts, UpstreamHost};
 
 /// The pool of a thread's connections to its backends.
-pub type Pool = Client<HttpConnector, Tracked<Incoming>>;
+pub type Pool = Client<HttpConnector, Upload>;
 
 /// A pool whose connections are made as the timeouts say.
 pub fn pool(timeouts: &Timeouts) -> Pool {
@@ -66,6 +67,45 @@ impl<B: Body + Unpin> Body for Tracked<B> {
     }
 }
 
+/// A request's body, which notes when it last moved.
+pub struct Upload {
+    body: Incoming,
+    moved: Arc<Mutex<Instant>>,
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Waits until the body has not moved for so long, and the backend not answered.
+async fn silence(time: Option<Duration>, moved: &Mutex<Instant>) {
+    let Some(time) = time else { return std::future::pending().await };
+    loop {
+        let until = *moved.lock().unwrap_or_else(PoisonError::into_inner) + time;
+        if until <= Instant::now() {
+            return;
+        }
+        sleep_until(until).await;
+    }
+}
+
 type Answer = Response<Tracked<Either<Incoming, Full<Bytes>>>>;
 
 /// Serves ordinary requests until the client ends the connection or sends what is none; then returns the connection
@@ -86,7 +126,7 @@ pub async fn serve(
         let (config, pool, progress) = (Arc::clone(config), pool.clone(), Arc::clone(&progress));
         Box::pin(async move {
             let response = progress.response();
-            let (parts, body) = forward(request, &config, &pool, progress.body()).await.into_parts();
+            let (parts, body) = forward(request, &config, &pool).await.into_parts();
             Ok::<Answer, Infallible>(Response::from_parts(parts, Tracked { body, done: Some(response) }))
         })
     });
@@ -109,12 +149,7 @@ pub async fn serve(
 }
 
 /// Sends a request on, and its response back.
-async fn forward(
-    request: Request<Incoming>,
-    config: &Config,
-    pool: &Pool,
-    done: Done,
-) -> Response<Either<Incoming, Full<Bytes>>> {
+async fn forward(request: Request<Incoming>, config: &Config, pool: &Pool) -> Response<Either<Incoming, Full<Bytes>>> {
     let (mut parts, body) = request.into_parts();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -130,44 +165,39 @@ async fn forward(
         UpstreamHost::Client | UpstreamHost::Upstream => authority.clone(),
         UpstreamHost::Fixed(host) => host.clone(),
     };
-    let is_upgrade = parts.headers.contains_key(hyper::header::UPGRADE) && {
-        let upgrade = parts.headers.get_all(hyper::header::UPGRADE);
-        upgrade.iter().any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|token| token == b"websocket"))
-    };
-    if is_upgrade {
-        // Behind a chunked body in one piece with it, where hyper read further than the gate could judge.
-        return answer(StatusCode::BAD_REQUEST, "a WebSocket handshake was pipelined behind a chunked request body");
-    }
     parts.headers = end_to_end(&parts.headers);
     if let Ok(host) = HeaderValue::from_str(&host) {
         parts.headers.insert(HOST, host);
     }
     parts.uri = uri;
     parts.version = Version::HTTP_11;
-    let request = Request::from_parts(parts, Tracked { body, done: Some(done) });
-    let sent = pool.request(request);
-    let response = match config.timeouts.response {
-        Some(time) => timeout(time, sent).await,
-        None => Ok(sent.await),
+    // The backend's time begins when it has been asked in full: an upload may take as long as it moves.
+    let moved = Arc::new(Mutex::new(Instant::now()));
+    let request = Request::from_parts(parts, Upload { body, moved: Arc::clone(&moved) });
+    let response = tokio::select! {
+        response = pool.request(request) => Some(response),
+        () = silence(config.timeouts.response, &moved) => None,
     };
     match response {
-        Ok(Ok(response)) => {
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                // Nothing was asked to switch, and what follows would not be HTTP.
-                return answer(StatusCode::BAD_GATEWAY, "the backend switched protocols without being asked");
-            }
+        // Nobody asked for another protocol, and whatever follows is not HTTP.
+        Some(Ok(response)) if response.status().is_informational() => {
+            let why = "the backend switched protocols unasked";
+            warn!(upstream = %route.upstream, status = 502, "{why}");
+            answer(StatusCode::BAD_GATEWAY, why)
+        }
+        Some(Ok(response)) => {
             let (mut parts, body) = response.into_parts();
             parts.headers = end_to_end(&parts.headers);
             // hyper writes the version that this client speaks.
             parts.version = Version::HTTP_11;
             Response::from_parts(parts, Either::Left(body))
         }
-        Ok(Err(error)) => {
+        Some(Err(error)) => {
             let (status, why) = failure(&error);
             warn!(upstream = %route.upstream, status = status.as_u16(), "{why}: {}", chain(&error));
             answer(status, why)
         }
-        Err(_) => {
+        None => {
             let why = "the backend sent no response within timeouts.response";
             warn!(upstream = %route.upstream, status = 504, "{why}");
             answer(StatusCode::GATEWAY_TIMEOUT, why)

@@ -134,6 +134,8 @@ impl Pipe {
             self.sent = 0;
             self.answers = 0;
             self.stalled = None;
+            // Only now has the peer got what it is given time to answer.
+            self.since = self.since.map(|_| Instant::now());
         } else if done > 0 {
             self.stalled = Some(Instant::now());
         }
@@ -380,6 +382,10 @@ impl Relay {
 
     /// Until when a stream that is being finished may take.
     fn patience(&self, pipe: &Pipe) -> Option<Instant> {
+        // A peer that still has to take what was said before has `timeouts.stall` for that, closing or not.
+        if pipe.waiting() > 0 && !pipe.ended {
+            return None;
+        }
         let patience = match pipe.finish {
             Finish::Open | Finish::Drop => return None,
             Finish::Await | Finish::Flush => self.timeouts.close,

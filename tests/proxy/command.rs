@@ -1,0 +1,231 @@
+//! The program itself: what it prints, what it exits with, and how it is stopped.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use crate::support::*;
+
+fn hybridge(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hybridge"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = hybridge(arguments).output().expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("what is printed is text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// The program while it serves, until dropped.
+pub struct Binary {
+    process: Child,
+    /// What it printed first.
+    pub line: String,
+}
+
+impl Binary {
+    /// Starts `hybridge serve` and waits until it listens.
+    pub fn serve(arguments: &[&str]) -> Binary {
+        let mut process = hybridge(&[&["serve"], arguments].concat()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it prints a line");
+        Binary { process, line }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        let rest = self.line.strip_prefix("listening on ").expect("it says where it listens");
+        rest.split(',').next().and_then(|address| address.parse().ok()).expect("an address")
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the program ends", || {
+            status = self.process.try_wait().expect("it can be waited for");
+            status.is_some()
+        });
+        status.expect("just seen")
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        // It may have ended already, as it should.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn serve_says_where_it_listens_and_carries_messages() {
+    let backend = Backend::listen();
+    let binary = Binary::serve(&["--listen", "127.0.0.1:0", "--upstream", &backend.url()]);
+    assert_eq!(binary.line, format!("listening on {}, upstream {}\n", binary.address(), backend.url()));
+    assert_ne!(binary.address().port(), 0);
+    for dialect in ALL {
+        let mut client = Wire::connect(binary.address());
+        client.say(opening(dialect, "/", &[]));
+        let mut upstream = backend.accept();
+        upstream.agrees(&[]);
+        client.hears(answer(dialect, "/", &[]));
+        client.say(said(dialect, "a"));
+        upstream.gets(TEXT, "a");
+    }
+}
+
+#[test]
+fn a_termination_tells_everyone_and_is_no_failure() {
+    for name in ["TERM", "INT"] {
+        let backend = Backend::listen();
+        let mut binary = Binary::serve(&["--listen", "127.0.0.1:0", "--upstream", &backend.url(), "--threads", "2"]);
+        let mut open = Vec::new();
+        for dialect in ALL {
+            let mut client = Wire::connect(binary.address());
+            client.say(opening(dialect, "/", &[]));
+            let mut upstream = backend.accept();
+            upstream.agrees(&[]);
+            client.hears(answer(dialect, "/", &[]));
+            open.push((dialect, client, upstream));
+        }
+        binary.signal(name);
+        for (dialect, mut client, mut upstream) in open {
+            eprintln!("{name} {dialect}");
+            client.hears(farewell(dialect, 1001));
+            upstream.gets(CLOSE, status(1001, ""));
+        }
+        assert_eq!(binary.ended().code(), Some(0));
+    }
+}
+
+#[test]
+fn misuse_exits_with_2_and_says_what_is_wrong() {
+    for (arguments, said) in [
+        (&["serve", "--upstream", "ws://127.0.0.1:1", "--frobnicate"][..], "--frobnicate"),
+        (&["serve"], "--upstream"),
+        (&["serve", "--upstream", "htp://x"], "htp"),
+        (&["serve", "--upstream", "ws://127.0.0.1:1", "--listen", "nowhere"], "nowhere"),
+        (&["serve", "--upstream", "ws://127.0.0.1:1", "--binary", "octal"], "base64"),
+        (&["check"], "--config"),
+        (&["frobnicate"], "frobnicate"),
+        (&[], "Usage"),
+    ] {
+        let (code, _, stderr) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_port_in_use_exits_with_1_and_a_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it has an address").to_string();
+    let (code, stdout, stderr) = run(&["serve", "--listen", &address, "--upstream", "ws://127.0.0.1:1"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(stdout, "");
+    assert!(stderr.contains(&address) && stderr.contains("choose another port"), "{stderr}");
+
+    // Another hybridge is another program, too.
+    let first = Binary::serve(&["--listen", "127.0.0.1:0", "--upstream", "ws://127.0.0.1:1"]);
+    let address = first.address().to_string();
+    let (code, _, stderr) = run(&["serve", "--listen", &address, "--upstream", "ws://127.0.0.1:1"]);
+    assert_eq!(code, Some(1), "{stderr}");
+}
+
+/// A file in the place that cargo keeps for tests.
+fn file(name: &str, text: &str) -> PathBuf {
+    // The tests may run twice at a time.
+    let name = format!("{}-{name}", std::process::id());
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).expect("a file can be written");
+    path
+}
+
+#[test]
+fn check_says_what_a_file_means_or_everything_that_is_wrong_with_it() {
+    let good = file(
+        "good.toml",
+        "listen = [\"127.0.0.1:8080\"]\n[[route]]\nname = \"tv\"\nupstream = \"ws://10.0.0.5:9000\"\nbinary = \"base64\"\n",
+    );
+    let (code, stdout, stderr) = run(&["check", "--config", good.to_str().expect("text")]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(stdout.contains("tv") && stdout.contains("10.0.0.5:9000") && stdout.contains("base64"), "{stdout}");
+
+    let bad = file(
+        "bad.toml",
+        "listen = [\"127.0.0.1\"]\n[timeouts]\nheadd = \"1s\"\n[[route]]\nname = \"tv\"\nupstream = \"ws://\"\n",
+    );
+    let (code, stdout, stderr) = run(&["check", "--config", bad.to_str().expect("text")]);
+    assert_eq!((code, &*stdout), (Some(1), ""));
+    for said in ["bad.toml", "listen", "headd", "upstream"] {
+        assert!(stderr.contains(said), "{said} in {stderr}");
+    }
+
+    let (code, _, stderr) = run(&["check", "--config", "/nonexistent/hybridge.toml"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("/nonexistent/hybridge.toml"), "{stderr}");
+}
+
+#[test]
+fn a_file_serves_as_it_says() {
+    let backend = Backend::listen();
+    let path = file(
+        "serve.toml",
+        &format!(
+            "listen = [\"127.0.0.1:0\"]\nthreads = 1\n[[route]]\nname = \"tv\"\npath = \"/tv\"\n\
+             upstream = \"{}\"\n",
+            backend.url()
+        ),
+    );
+    let binary = Binary::serve(&["--config", path.to_str().expect("text")]);
+    let mut client = Wire::connect(binary.address());
+    client.say(opening(Dialect::Hixie76, "/other", &[]));
+    assert!(client.head().starts_with("HTTP/1.1 404 "));
+    let mut client = Wire::connect(binary.address());
+    client.say(opening(Dialect::Hixie76, "/tv", &[]));
+    backend.accept().agrees(&[]);
+    client.hears(answer(Dialect::Hixie76, "/tv", &[]));
+}
+
+#[test]
+fn the_log_tells_how_each_connection_ended() {
+    let backend = Backend::listen();
+    let mut process = hybridge(&["serve", "--listen", "127.0.0.1:0", "--upstream", &backend.url()])
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it prints a line");
+    let mut log = process.stderr.take().expect("a pipe");
+    let mut binary = Binary { process, line };
+    let mut client = Wire::connect(binary.address());
+    client.say(opening(Dialect::Hixie76, "/demo", &[]));
+    let mut upstream = backend.accept();
+    upstream.agrees(&[]);
+    client.hears(answer(Dialect::Hixie76, "/demo", &[]));
+    client.say([said(Dialect::Hixie76, "abc"), GOODBYE.to_vec()].concat());
+    client.hears(GOODBYE);
+    upstream.gets(TEXT, "abc");
+    upstream.gets(CLOSE, status(1000, ""));
+    upstream.say(plain(CLOSE, status(1000, "")));
+    drop((client, upstream));
+    binary.signal("TERM");
+    assert_eq!(binary.ended().code(), Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).expect("the log is text");
+    let closed =
+        text.lines().find(|line| line.contains("closed: ")).unwrap_or_else(|| panic!("no such line in {text}"));
+    for said in ["hixie-76", "/demo", "client_messages=1", "client_bytes=7", "upstream_messages=0", "client closed"] {
+        assert!(closed.contains(said), "{said} in {closed}");
+    }
+}

@@ -1,0 +1,14 @@
+//! The proxy over real sockets: what backends receive and what old clients hear, byte for byte.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod closing;
+mod command;
+mod faults;
+mod handshake;
+mod limits;
+mod matrix;
+mod passthrough;
+mod refusals;
+mod streaming;
