@@ -288,6 +288,14 @@ impl Carried {
         }
     }
 
+    /// The time in which the other side may still have its say is over.
+    fn waited(&mut self, side: Side) {
+        let mut out = Output::default();
+        self.conversation.expired(side, &mut out, &mut self.keys);
+        self.heard[0].extend(out.downstream);
+        self.heard[1].extend(out.upstream);
+    }
+
     fn says(&mut self, side: Side, piece: &[u8]) {
         let carry = &mut self.carry[side as usize];
         carry.extend_from_slice(piece);
@@ -528,6 +536,7 @@ loop {
         let marked = bytes_of(&[Frame { first: 0x80 | rsv | opcode, payload: bytes, key }]);
         let mut carried = Carried::between(dialect, false, None);
         carried.says(from, &marked);
+        carried.waited(from);
         let role = if from == Side::Downstream { Role::Client } else { Role::Server };
         let told = read(&mut Hybi::new(Dialect::Rfc6455, role, false), [carried.heard(from)]);
         prop_assert_eq!(told.said, [Meaning::Close(Some(1002), Vec::new())]);
@@ -559,6 +568,7 @@ loop {
         for piece in pieces(&bytes, &cuts) {
             carried.says(from, piece);
         }
+        carried.waited(from);
         let told = carried.heard(from);
         let expected: &[u8] = match (from, dialect) {
             (Side::Upstream, _) => &[0x88, 0x82, 0, 0, 0, 1, 0x03, 0xF1 ^ 1],
