@@ -81,7 +81,8 @@ fn every_code_that_may_travel_does_and_too_large_is_said_in_the_clients_words() 
             client.say(masked(CLOSE, status(theirs, "why")));
             upstream.gets(CLOSE, status(code, "why"));
             upstream.say(plain(CLOSE, status(code, "")));
-            client.hears(plain(CLOSE, status(theirs, "")));
+            // Some ears of version 8 take 1004 for reserved, so it is not repeated.
+            client.hears(if theirs == 1004 { plain(CLOSE, "") } else { plain(CLOSE, status(theirs, "")) });
             client.hears_end();
         }
     }
@@ -95,9 +96,10 @@ fn a_code_that_is_never_sent_is_a_broken_rule() {
             eprintln!("{dialect} {code}");
             let (mut client, mut upstream) = stage.open(dialect);
             client.say(masked(CLOSE, status(code, "")));
+            upstream.gets(CLOSE, status(1001, ""));
+            upstream.say(plain(CLOSE, status(1001, "")));
             client.hears(plain(CLOSE, status(1002, "")));
             client.hears_end();
-            upstream.gets(CLOSE, status(1001, ""));
         }
     }
 }
@@ -402,9 +404,10 @@ fn text_that_is_not_utf8_is_refused_since_hybi_10() {
         for bytes in [b"a\xff".as_slice(), b"\xed\xa0\xbd", b"cut \xe2\x82"] {
             let (mut client, mut upstream) = stage.open(dialect);
             client.say(masked(TEXT, bytes));
+            upstream.gets(CLOSE, status(1001, ""));
+            upstream.say(plain(CLOSE, status(1001, "")));
             client.hears(plain(CLOSE, status(1007, "")));
             client.hears_end();
-            upstream.gets(CLOSE, status(1001, ""));
         }
     }
 }
@@ -420,8 +423,9 @@ fn lengths_in_more_bytes_than_needed_pass_before_v13_and_are_written_anew() {
     }
     let (mut client, mut upstream) = stage.open(Dialect::Rfc6455);
     client.say(padded);
-    client.hears(plain(CLOSE, status(1002, "")));
     upstream.gets(CLOSE, status(1001, ""));
+    upstream.say(plain(CLOSE, status(1001, "")));
+    client.hears(plain(CLOSE, status(1002, "")));
 }
 
 #[test]
@@ -431,9 +435,10 @@ fn frame_types_hixie_76_does_not_have_end_it() {
         eprintln!("{}", shown(bytes));
         let (mut client, mut upstream) = stage.open(Dialect::Hixie76);
         client.say(bytes);
+        upstream.gets(CLOSE, status(1001, ""));
+        upstream.say(plain(CLOSE, status(1001, "")));
         client.hears(GOODBYE);
         client.hears_end();
-        upstream.gets(CLOSE, status(1001, ""));
     }
 }
 
@@ -443,9 +448,10 @@ fn a_length_without_end_is_an_attack() {
     for dialect in HIXIE {
         let (mut client, mut upstream) = stage.open(dialect);
         client.say([0x80].iter().chain(&[0xFF; 9]).chain(&[0]).copied().collect::<Vec<u8>>());
+        upstream.gets(CLOSE, status(1001, ""));
+        upstream.say(plain(CLOSE, status(1001, "")));
         client.hears(farewell(dialect, 1002));
         client.hears_end();
-        upstream.gets(CLOSE, status(1001, ""));
     }
 }
 
@@ -464,7 +470,6 @@ fn a_backend_that_breaks_a_rule_is_told_and_the_client_not_blamed() {
             eprintln!("{dialect} {what}");
             let (mut client, mut upstream) = stage.open(dialect);
             upstream.say(bytes);
-            upstream.gets(CLOSE, status(*code, ""));
             client.hears(farewell(dialect, 1001));
             match dialect {
                 Dialect::Hixie75 => {}
@@ -472,6 +477,8 @@ fn a_backend_that_breaks_a_rule_is_told_and_the_client_not_blamed() {
                 _ => client.say(masked(CLOSE, status(1001, ""))),
             }
             client.hears_end();
+            drop(client);
+            upstream.gets(CLOSE, status(*code, ""));
         }
     }
 }
@@ -550,7 +557,8 @@ fn a_silent_connection_is_closed_after_the_idle_time() {
     for dialect in ALL {
         eprintln!("{dialect}");
         let (mut client, mut upstream) = stage.open(dialect);
-        client.hears(farewell(dialect, 1001));
         upstream.gets(CLOSE, status(1001, ""));
+        upstream.say(plain(CLOSE, status(1001, "")));
+        client.hears(farewell(dialect, 1001));
     }
 }

@@ -102,8 +102,9 @@ fn a_termination_tells_everyone_and_is_no_failure() {
         binary.signal(name);
         for (dialect, mut client, mut upstream) in open {
             eprintln!("{name} {dialect}");
-            client.hears(farewell(dialect, 1001));
             upstream.gets(CLOSE, status(1001, ""));
+            upstream.say(plain(CLOSE, status(1001, "")));
+            client.hears(farewell(dialect, 1001));
         }
         assert_eq!(binary.ended().code(), Some(0));
     }
