@@ -286,9 +286,12 @@ fn declined(response: &Response<'_>) -> Refusal {
         let about_the_body = name.starts_with("content-") || name == "etag" || name == "last-modified";
         let hop = response.fields.is_hop_by_hop(&name);
         if let Some(value) = field.text().filter(|value| !value.is_empty())
-            && !about_the_body && !hop && !is_handshake_field(&name) {
-                refusal = refusal.with(field.name, value);
-            }
+            && !about_the_body
+            && !hop
+            && !is_handshake_field(&name)
+        {
+            refusal = refusal.with(field.name, value);
+        }
     }
     refusal
 }
