@@ -174,6 +174,7 @@ fn each_key_has_an_effect() {
         ("route", "host = \"tv.example\""),
         ("route", "path = \"/chat\""),
         ("route", "upstream_host = \"upstream\""),
+        ("route", "public_url = \"wss\""),
         ("route", "dialects = [\"v13\"]"),
         ("route", "binary = \"drop\""),
         ("route", "max_message = 1"),
@@ -793,6 +794,11 @@ fn faulty_routes_are_refused() {
             ("path = 5", "an integer instead of a string", "\"/5\""),
             ("upstream = 'ws://127.0.0.1:8080'", "own listener 127.0.0.1:8080", "the address of the backend"),
             ("upstream = ['ws://a', 'ws://b']", "a list instead of a string", "write one string"),
+            ("public_url = 'wsss'", "unknown scheme \"wsss\"", "did you mean \"wss\"?"),
+            ("public_url = 'tv.example'", "unknown scheme", "wss://HOST:PORT"),
+            ("public_url = 'wss://tv.example/?x'", "a query or a fragment", "leave out the ?"),
+            ("public_url = 'wss://a b'", "not a host", "write a name"),
+            ("public_url = 'wss://'", "no host", "write a name"),
             ("upstream_host = 'upsteam'", "unknown choice", "did you mean \"upstream\"?"),
             ("upstream_host = 'Client'", "unknown choice", "did you mean \"client\"?"),
             ("upstream_host = 'a:0'", "port 0", "from 1 to 65535"),
@@ -1067,4 +1073,19 @@ proptest! {
             prop_assert_eq!(query(&asked), query(&target));
         }
     }
+}
+
+#[test]
+fn a_location_is_what_the_client_knows_letter_by_letter() {
+    let check = |setting: &str, expected: &str| {
+        let url: PublicUrl = setting.parse().expect(setting);
+        assert_eq!(url.location("TV.example:8080", "/live?x=1"), expected, "{setting}");
+        assert_eq!(url.to_string().parse(), Ok(url), "what is shown can be written");
+    };
+    check("ws", "ws://TV.example:8080/live?x=1");
+    check("wss", "wss://TV.example:8080/live?x=1");
+    check("https", "wss://TV.example:8080/live?x=1");
+    check("wss://Portal.example", "wss://Portal.example/live?x=1");
+    check("ws://portal.example:81/", "ws://portal.example:81/live?x=1");
+    check("wss://[::1]:9/front/", "wss://[::1]:9/front/live?x=1");
 }

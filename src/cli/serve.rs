@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use clap::Args;
-use hybridge::config::{Config, LogLevel, Upstream, UpstreamHost, parse_size};
+use hybridge::config::{Config, LogLevel, PublicUrl, Upstream, UpstreamHost, parse_size};
 use hybridge::dialect::BinaryPolicy;
 use hybridge::proxy::Server;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// The Host header the backend gets: `client` (as the client sent it), `upstream` (its own), or a NAME:PORT
     #[arg(long, value_name = "HOST", value_parser = upstream_host, conflicts_with = "config")]
     upstream_host: Option<UpstreamHost>,
+    /// The URL clients use, where it is not this one: `wss` behind a TLS terminator, or wss://HOST/PREFIX
+    #[arg(long, value_name = "URL", value_parser = public_url, conflicts_with = "config")]
+    public_url: Option<PublicUrl>,
     /// What a binary message becomes for a hixie client: close, base64, latin1 or drop
     #[arg(long, value_name = "POLICY", value_parser = binary, conflicts_with = "config")]
     binary: Option<BinaryPolicy>,
@@ -47,6 +50,10 @@ fn upstream(url: &str) -> Result<Upstream, String> {
 }
 
 fn upstream_host(text: &str) -> Result<UpstreamHost, String> {
+    text.parse().map_err(|refusal: hybridge::config::Refusal| refusal.to_string())
+}
+
+fn public_url(text: &str) -> Result<PublicUrl, String> {
     text.parse().map_err(|refusal: hybridge::config::Refusal| refusal.to_string())
 }
 
@@ -92,6 +99,7 @@ fn config(arguments: Arguments) -> Result<Config, Failure> {
     };
     for route in &mut config.routes {
         route.upstream_host = arguments.upstream_host.clone().unwrap_or_else(|| route.upstream_host.clone());
+        route.public_url = arguments.public_url.clone().unwrap_or_else(|| route.public_url.clone());
         route.binary = arguments.binary.unwrap_or(route.binary);
         route.max_message = arguments.max_message.or(route.max_message);
     }

@@ -22,7 +22,10 @@ pub const KEYS: [(&str, &[&str]); 4] = [
     ("", &["threads", "log_level", "listen", "timeouts", "limits", "route"]),
     ("timeouts", &["head", "key3", "connect", "handshake", "close", "idle", "stall", "response", "keep_alive"]),
     ("limits", &["head_bytes", "head_fields", "connections", "connections_per_address", "max_message"]),
-    ("route", &["name", "host", "path", "upstream", "upstream_host", "dialects", "binary", "max_message"]),
+    (
+        "route",
+        &["name", "host", "path", "upstream", "upstream_host", "public_url", "dialects", "binary", "max_message"],
+    ),
 ];
 
 const ANY_DURATION: RangeInclusive<Duration> = Duration::from_millis(1)..=units::LONGEST;
@@ -176,6 +179,7 @@ impl<'f> Reader<'f> {
         let upstream = |url: &str| not_itself(Upstream::parse(url)?, listen);
         self.set(section, "upstream", &mut route.upstream, text("ws://10.0.0.5:9000", upstream));
         self.set(section, "upstream_host", &mut route.upstream_host, text("client", str::parse));
+        self.set(section, "public_url", &mut route.public_url, text("ws", str::parse));
         if let Some(dialects) = self.list(section, "dialects", r#"["hixie-76", "v13"]"#, text("hixie-76", dialect)) {
             route.dialects = dialects.into_iter().collect();
         }

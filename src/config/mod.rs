@@ -6,6 +6,7 @@
 
 mod fault;
 mod file;
+mod public_url;
 mod route;
 mod summary;
 mod units;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use fault::{Fault, Faults, ReadError, Refusal};
 pub use file::KEYS;
+pub use public_url::PublicUrl;
 pub use route::Route;
 pub use units::{parse_duration, parse_size};
 pub use upstream::{Upstream, UpstreamHost};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::fault::{Refusal, quoted};
+use super::public_url::PublicUrl;
 use super::upstream::{Upstream, UpstreamHost, split_authority};
 use crate::dialect::{BinaryPolicy, DialectSet};
 
@@ -20,6 +21,8 @@ pub struct Route {
     pub upstream: Upstream,
     /// The `Host` that the backend is told. Default: the client's.
     pub upstream_host: UpstreamHost,
+    /// Where hixie clients are told they are. Default: where their `Host` says, over plain TCP.
+    pub public_url: PublicUrl,
     /// The dialects that clients may speak here. Default: all.
     pub dialects: DialectSet,
     /// What becomes of a binary message on its way to a hixie client. Default: the connection is closed.
@@ -37,6 +40,7 @@ impl Route {
             path: "/".to_owned(),
             upstream,
             upstream_host: UpstreamHost::default(),
+            public_url: PublicUrl::PLAIN,
             dialects: DialectSet::ALL,
             binary: BinaryPolicy::default(),
             max_message: None,

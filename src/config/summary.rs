@@ -61,6 +61,7 @@ impl Route {
     fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("upstream_host", self.upstream_host.to_string()),
+            ("public_url", self.public_url.to_string()),
             ("binary", self.binary.name().to_owned()),
             ("max_message", self.max_message.map_or("none".to_owned(), units::size)),
         ]

@@ -184,9 +184,9 @@ impl Opening {
         Ok(agreed)
     }
 
-    /// The answer that opens the connection, up to and including its blank line. `scheme` is `ws` or `wss`, as the
-    /// client's own connection is.
-    pub fn answer(&self, agreed: &Agreed, scheme: &str) -> Vec<u8> {
+    /// The answer that opens the connection, up to and including its blank line. `location` is the URL the client
+    /// used, which hixie compares.
+    pub fn answer(&self, agreed: &Agreed, location: &str) -> Vec<u8> {
         // hixie-75 §4.1 compares these three lines byte for byte. "WebSocket" with capitals is what Opera demands of
         // hixie-76; lower case and canonical header names are what devices of the hybi years search for.
         let mut out = match self.dialect {
@@ -207,8 +207,6 @@ impl Opening {
             if let Some(origin) = &self.origin {
                 put(&mut out, &format!("{prefix}-Origin"), origin.as_bytes());
             }
-            // Built from the same strings the client builds its own from, so that they compare equal.
-            let location = format!("{scheme}://{}{}", self.host, self.target);
             put(&mut out, &format!("{prefix}-Location"), location.as_bytes());
         }
         if let (Some(asked), Some(subprotocol)) = (&self.asked, &agreed.subprotocol) {

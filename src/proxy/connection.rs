@@ -156,7 +156,7 @@ async fn shake_hands<'c>(
             "the upstream chose no subprotocol; the client is told its own, which it insists on"
         );
     }
-    if let Err(ended) = answer(stream, buffer, &opening, &consented, config).await {
+    if let Err(ended) = answer(stream, buffer, &opening, route, &consented, config).await {
         abandon(consented, &opening, route).await;
         return Err(ended);
     }
@@ -215,11 +215,13 @@ async fn answer(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
     opening: &Opening,
+    route: &Route,
     consented: &Consented,
     config: &Config,
 ) -> Result<(), Ended> {
     let gone = |_| Ended::Silently("it went away before it was answered".into());
-    let mut answer = opening.answer(&consented.agreed, "ws");
+    let location = route.public_url.location(&opening.host, &opening.target);
+    let mut answer = opening.answer(&consented.agreed, &location);
     if !matches!(opening.proof, Proof::Numbers(..)) {
         return stream.write_all(&answer).await.map_err(gone);
     }

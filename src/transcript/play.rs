@@ -700,7 +700,8 @@ impl<'c> Stage<'c> {
             Err(refusal) => self.refuse(&refusal),
             Ok(Some((agreed, taken))) => {
                 let frames = answer[taken..].to_vec();
-                let answer = opening.answer(&agreed, "ws");
+                let location = route.public_url.location(&opening.host, &opening.target);
+                let answer = opening.answer(&agreed, &location);
                 self.ear(Side::Downstream).heard.extend(answer);
                 if matches!(opening.proof, Proof::Numbers(..)) {
                     self.challenge(opening, Box::new(agreed), route, early, frames);

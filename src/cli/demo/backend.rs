@@ -74,7 +74,7 @@ async fn connection(mut stream: TcpStream, room: &Room, notes: &Notes) -> io::Re
                 // Nobody listens when the play is over.
                 let _ = notes.send((target.clone(), Note::Opening(buffer)));
             }
-            stream.write_all(&opening.answer(&Agreed::default(), "ws")).await?;
+            stream.write_all(&opening.answer(&Agreed::default(), "")).await?;
             let wire = Wire::new(stream, Dialect::Rfc6455.codec(false, BinaryPolicy::Close), early);
             if joining { chat(wire, room.join(target)).await } else { echo(wire, target, notes).await }
         }
