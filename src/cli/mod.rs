@@ -4,6 +4,7 @@ mod demo;
 mod serve;
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,10 +43,22 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("hybridge: {why}");
+            let mut said = why.to_string();
+            let mut cause = why.source();
+            while let Some(deeper) = cause {
+                said = format!("{said} ({deeper})");
+                cause = deeper.source();
+            }
+            eprintln!("hybridge: {said}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads an address to listen on.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an address of this machine and a port, as in 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 /// Why a command failed, for people.

@@ -20,7 +20,7 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["listen", "upstream"])]
     config: Option<PathBuf>,
     /// Where clients connect to; may be repeated. Port 0 lets the system choose
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = super::address)]
     listen: Vec<SocketAddr>,
     /// The backend: ws://HOST:PORT, or ws://HOST:PORT/PATH to put a path before the client's
     #[arg(long, value_name = "URL", value_parser = upstream)]

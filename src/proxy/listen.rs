@@ -23,16 +23,16 @@ pub struct BindError {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let remedy = match self.source.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port",
+            io::ErrorKind::AddrInUse => "another program does; stop it, or choose another port",
             io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it, or choose a higher port"
+                "ports below 1024 need root or CAP_NET_BIND_SERVICE; grant it, or choose a higher port"
             }
             io::ErrorKind::AddrNotAvailable => {
-                "no interface of this machine has that address: use one that has, or 0.0.0.0"
+                "no interface of this machine has that address; write one that it has, or 0.0.0.0"
             }
-            _ => "check the address",
+            _ => "write an address of this machine and a port",
         };
-        write!(f, "cannot listen on {}: {}; {remedy}", self.address, self.source)
+        write!(f, "cannot listen on {}: {remedy}", self.address)
     }
 }
 
