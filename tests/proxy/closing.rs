@@ -534,6 +534,28 @@ fn a_shutdown_ends_though_nobody_answers() {
 }
 
 #[test]
+fn a_shutdown_ends_handshakes_too() {
+    let stage = Stage::new();
+    let (mut asking, mut owing) = (stage.client(), stage.client());
+    asking.say(opening(Dialect::Rfc6455, "/", &[]));
+    let mut asked = stage.backend.accept();
+    asked.head();
+    owing.say(opening_head(Dialect::Hixie76, "/", &[]));
+    let mut agreed = stage.backend.accept();
+    agreed.agrees(&[]);
+    owing.head();
+    stage.proxy.drain.start();
+    assert!(asking.head().starts_with("HTTP/1.1 503 "));
+    asked.hears_end();
+    owing.hears_end();
+    agreed.gets(CLOSE, status(1001, ""));
+    agreed.hears_end();
+    asking.rest();
+    drop(asking);
+    stage.proxy.stopped();
+}
+
+#[test]
 fn a_shutdown_puts_nothing_into_a_message_that_is_half_heard() {
     let stage = Stage::new();
     let (mut client, mut upstream) = stage.open(Dialect::Hixie76);
