@@ -269,8 +269,9 @@ impl Relay {
     /// Reads a side once, unless what it said before still waits to be taken; true if there was something.
     fn read(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
         let blocked = self.pipe(side.other()).waiting() > 0;
+        let heeded = self.conversation.heeds(side);
         let pipe = self.pipe(side);
-        let draining = pipe.finish == Finish::Flush;
+        let draining = pipe.finish == Finish::Flush && !heeded;
         if pipe.ended || (!draining && (blocked || pipe.answers > MAX_ANSWERS)) {
             return false;
         }
@@ -487,20 +488,14 @@ mod tests {
             let watch = Drain::default().watch();
             let mut relayed =
                 pin!(relay((downstream, Vec::new()), (upstream, Vec::new()), conversation, &timeouts, watch));
-            let busy = poll_fn(|cx| {
+            // Polled once at the end of a turn, and then only when woken.
+            let first = poll_fn(|cx| {
                 while has_budget_remaining() {
                     let _spent = pin!(consume_budget()).poll(cx);
                 }
-                relayed.as_mut().poll(cx)
-            });
-            // Once at the end of a turn, and then only when woken.
-            let mut busy = Some(busy);
-            let first = poll_fn(|cx| {
-                let mut busy = busy.take().expect("polled once");
-                Poll::Ready(Pin::new(&mut busy).poll(cx))
+                Poll::Ready(relayed.as_mut().poll(cx))
             });
             assert!(first.await.is_pending());
-            drop(busy);
             let woken = timeout(Duration::from_secs(10), relayed).await;
             woken.expect("its timer wakes it").cause
         });

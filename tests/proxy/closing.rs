@@ -484,6 +484,21 @@ fn a_backend_that_breaks_a_rule_is_told_and_the_client_not_blamed() {
 }
 
 #[test]
+fn what_a_client_says_to_a_backend_that_broke_a_rule_is_not_gathered() {
+    let stage = Stage::new();
+    let flood = masked(BINARY, vec![0; 64 << 20]);
+    let (mut client, mut upstream) = stage.open(Dialect::Rfc6455);
+    let text = plain(TEXT, "Hello");
+    upstream.say(&text[..4]);
+    client.hears(&text[..4]);
+    upstream.say(b"\xff");
+    client.hears_end();
+    // The backend takes nothing of it.
+    let taken = client.say_until_stuck(&flood, ms(300));
+    assert!(taken < flood.len(), "{taken} bytes are somewhere");
+}
+
+#[test]
 fn text_of_the_backend_that_stops_being_utf8_completes_no_hixie_frame() {
     let stage = Stage::new();
     for dialect in HIXIE {
