@@ -303,6 +303,15 @@ impl Conversation {
         }
     }
 
+    /// Whether what `side` says may still become bytes for the other.
+    pub fn heeds(&self, side: Side) -> bool {
+        let (leg, other) = match side {
+            Side::Downstream => (&self.downstream, &self.upstream),
+            Side::Upstream => (&self.upstream, &self.downstream),
+        };
+        leg.heard == Heard::Open && other.takes_data()
+    }
+
     /// What ended the conversation first, if anything did yet.
     pub fn cause(&self) -> Option<Cause> {
         self.cause

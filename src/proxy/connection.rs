@@ -26,6 +26,9 @@ use crate::sniff::{self, First};
 /// How long a refused client is listened to, so that it can read why before the system resets the connection.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Why a shutdown ends a handshake.
+const STOPPING: &str = "hybridge is shutting down";
+
 /// What the connections of a thread share.
 pub struct Shared {
     /// The settings.
@@ -146,9 +149,11 @@ async fn shake_hands<'c>(
     };
     buffer.drain(..taken);
     opening.check_early(buffer).map_err(Ended::Refused)?;
+    let mut watch = shared.drain.watch();
     let consented = tokio::select! {
         consented = upstream::open(&opening, route, config) => consented.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
+        () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
     if consented.agreed.subprotocol_assumed {
         debug!(
@@ -156,7 +161,11 @@ async fn shake_hands<'c>(
             "the upstream chose no subprotocol; the client is told its own, which it insists on"
         );
     }
-    if let Err(ended) = answer(stream, buffer, &opening, route, &consented, config).await {
+    let answered = tokio::select! {
+        answered = answer(stream, buffer, &opening, route, &consented, config) => answered,
+        () = watch.started() => Err(Ended::Silently(STOPPING.into())),
+    };
+    if let Err(ended) = answered {
         abandon(consented, &opening, route).await;
         return Err(ended);
     }

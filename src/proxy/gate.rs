@@ -47,15 +47,19 @@ impl Progress {
     fn wait(&self, cx: &Context<'_>) {
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
     }
+
+    fn wake(&self) {
+        let waker = self.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
         self.progress.responses.fetch_add(1, Ordering::SeqCst);
-        let waker = self.progress.gate.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.progress.wake();
     }
 }
 
@@ -83,8 +87,15 @@ pub struct Gate {
     hands_over: bool,
     /// Requests passed on.
     requests: usize,
-    timer: Pin<Box<Sleep>>,
+    reading: Clock,
+    writing: Clock,
+}
+
+/// What one direction waits for, and since when. Each has its own: hyper polls both in turn, and the wait of one must not
+/// begin the other's anew.
+struct Clock {
     waits: Option<Wait>,
+    timer: Pin<Box<Sleep>>,
 }
 
 /// What is waited for, each with a time of its own.
@@ -106,6 +117,21 @@ impl Wait {
     }
 }
 
+impl Clock {
+    fn new() -> Self {
+        Clock { waits: None, timer: Box::pin(sleep_until(Instant::now())) }
+    }
+
+    /// Starts, or goes on with, a wait; true once it is over.
+    fn is_over(&mut self, wait: Wait, timeouts: &Timeouts, cx: &mut Context<'_>) -> bool {
+        if self.waits != Some(wait) {
+            self.waits = Some(wait);
+            self.timer.as_mut().reset(Instant::now() + wait.time(timeouts));
+        }
+        self.timer.as_mut().poll(cx).is_ready()
+    }
+}
+
 impl Gate {
     /// A gate before `stream`, from which `buffer` was read already.
     pub fn new(stream: TcpStream, buffer: Vec<u8>, config: Arc<Config>, progress: Arc<Progress>) -> Self {
@@ -117,8 +143,8 @@ impl Gate {
             passing: Passing::Nothing,
             hands_over: false,
             requests: 0,
-            timer: Box::pin(sleep_until(Instant::now())),
-            waits: None,
+            reading: Clock::new(),
+            writing: Clock::new(),
         }
     }
 
@@ -130,17 +156,9 @@ impl Gate {
         (self.stream, if self.hands_over { self.buffer } else { Vec::new() })
     }
 
+    /// Whether a response is on its way: not yet in hyper's hands as a whole, or not yet out of them.
     fn busy(&self) -> bool {
-        self.progress.responses.load(Ordering::SeqCst) < self.requests
-    }
-
-    /// Starts, or goes on with, a wait; true once it is over.
-    fn is_over(&mut self, wait: Wait, cx: &mut Context<'_>) -> bool {
-        if self.waits != Some(wait) {
-            self.waits = Some(wait);
-            self.timer.as_mut().reset(Instant::now() + wait.time(&self.config.timeouts));
-        }
-        self.timer.as_mut().poll(cx).is_ready()
+        self.progress.responses.load(Ordering::SeqCst) < self.requests || self.writing.waits.is_some()
     }
 
     /// Reads more into the buffer; `Ok(false)` at the end of the stream.
@@ -154,14 +172,16 @@ impl Gate {
         match polled {
             Poll::Ready(Ok(())) => {
                 // A head has one deadline for all of it; any other wait starts anew with every byte.
-                if self.waits != Some(Wait::Head) || read == 0 {
-                    self.waits = None;
+                if self.reading.waits != Some(Wait::Head) || read == 0 {
+                    self.reading.waits = None;
                 }
                 Poll::Ready(Ok(read > 0))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => match wait {
-                Some(wait) if self.is_over(wait, cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                Some(wait) if self.reading.is_over(wait, &self.config.timeouts, cx) => {
+                    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+                }
                 _ => Poll::Pending,
             },
         }
@@ -183,7 +203,7 @@ impl Gate {
                 Received::Http { skip, head, body } => {
                     self.buffer.drain(..skip);
                     self.requests += 1;
-                    self.waits = None;
+                    self.reading.waits = None;
                     self.passing = Passing::Head(head, body);
                     return Poll::Ready(Ok(true));
                 }
@@ -275,10 +295,15 @@ impl Write for Gate {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Ready(written) => {
-                this.waits = this.waits.filter(|wait| *wait != Wait::Write);
+                if this.writing.waits.take().is_some() {
+                    // What waits for the response to be out may go on.
+                    this.progress.wake();
+                }
                 Poll::Ready(written)
             }
-            Poll::Pending if this.is_over(Wait::Write, cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending if this.writing.is_over(Wait::Write, &this.config.timeouts, cx) => {
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drain::Watch;
@@ -268,8 +269,9 @@ impl Relay {
     /// Reads a side once, unless what it said before still waits to be taken; true if there was something.
     fn read(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
         let blocked = self.pipe(side.other()).waiting() > 0;
+        let heeded = self.conversation.heeds(side);
         let pipe = self.pipe(side);
-        let draining = pipe.finish == Finish::Flush;
+        let draining = pipe.finish == Finish::Flush && !heeded;
         if pipe.ended || (!draining && (blocked || pipe.answers > MAX_ANSWERS)) {
             return false;
         }
@@ -404,7 +406,9 @@ impl Relay {
             None => self.timer = Some(Box::pin(sleep_until(due))),
         }
         let timer = self.timer.as_mut().expect("set just now");
-        if timer.as_mut().poll(cx).is_pending() {
+        // A task that has used up its turn is told by everything it polls to come back, and a timer that says so has
+        // not noted whom to wake; nor would it be polled again before its time.
+        if Pin::new(&mut unconstrained(timer.as_mut())).poll(cx).is_pending() {
             return Poll::Pending;
         }
         self.timed_out(Instant::now(), cx, out);
@@ -446,5 +450,55 @@ impl Relay {
             Side::Downstream => &self.downstream,
             Side::Upstream => &self.upstream,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::net::TcpListener;
+    use tokio::task::{consume_budget, coop::has_budget_remaining};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::dialect::hybi::{Hybi, Role};
+    use crate::dialect::{BinaryPolicy, Dialect};
+    use crate::proxy::Drain;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the system's choice is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (near.expect("somebody listens"), far.expect("somebody connects").0)
+    }
+
+    #[test]
+    fn a_timer_set_at_the_end_of_a_tasks_turn_goes_off_all_the_same() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let cause = runtime.block_on(async {
+            let ((downstream, _client), (upstream, _backend)) = (pair().await, pair().await);
+            let conversation = Conversation::new(
+                Dialect::Hixie75.codec(false, BinaryPolicy::Close),
+                Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, false)),
+                None,
+            );
+            let short = Duration::from_millis(20);
+            let timeouts = Timeouts { idle: Some(short), close: short, ..Timeouts::default() };
+            let watch = Drain::default().watch();
+            let mut relayed =
+                pin!(relay((downstream, Vec::new()), (upstream, Vec::new()), conversation, &timeouts, watch));
+            // Polled once at the end of a turn, and then only when woken.
+            let first = poll_fn(|cx| {
+                while has_budget_remaining() {
+                    let _spent = pin!(consume_budget()).poll(cx);
+                }
+                Poll::Ready(relayed.as_mut().poll(cx))
+            });
+            assert!(first.await.is_pending());
+            let woken = timeout(Duration::from_secs(10), relayed).await;
+            woken.expect("its timer wakes it").cause
+        });
+        assert_eq!(cause, Some(Cause::Idle));
     }
 }

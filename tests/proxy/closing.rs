@@ -484,6 +484,21 @@ fn a_backend_that_breaks_a_rule_is_told_and_the_client_not_blamed() {
 }
 
 #[test]
+fn what_a_client_says_to_a_backend_that_broke_a_rule_is_not_gathered() {
+    let stage = Stage::new();
+    let flood = masked(BINARY, vec![0; 64 << 20]);
+    let (mut client, mut upstream) = stage.open(Dialect::Rfc6455);
+    let text = plain(TEXT, "Hello");
+    upstream.say(&text[..4]);
+    client.hears(&text[..4]);
+    upstream.say(b"\xff");
+    client.hears_end();
+    // The backend takes nothing of it.
+    let taken = client.say_until_stuck(&flood, ms(300));
+    assert!(taken < flood.len(), "{taken} bytes are somewhere");
+}
+
+#[test]
 fn text_of_the_backend_that_stops_being_utf8_completes_no_hixie_frame() {
     let stage = Stage::new();
     for dialect in HIXIE {
@@ -531,6 +546,28 @@ fn a_shutdown_ends_though_nobody_answers() {
     stage.proxy.drain.start();
     stage.proxy.stopped();
     drop((open, silent, waiting, slow));
+}
+
+#[test]
+fn a_shutdown_ends_handshakes_too() {
+    let stage = Stage::new();
+    let (mut asking, mut owing) = (stage.client(), stage.client());
+    asking.say(opening(Dialect::Rfc6455, "/", &[]));
+    let mut asked = stage.backend.accept();
+    asked.head();
+    owing.say(opening_head(Dialect::Hixie76, "/", &[]));
+    let mut agreed = stage.backend.accept();
+    agreed.agrees(&[]);
+    owing.head();
+    stage.proxy.drain.start();
+    assert!(asking.head().starts_with("HTTP/1.1 503 "));
+    asked.hears_end();
+    owing.hears_end();
+    agreed.gets(CLOSE, status(1001, ""));
+    agreed.hears_end();
+    asking.rest();
+    drop(asking);
+    stage.proxy.stopped();
 }
 
 #[test]

@@ -132,6 +132,46 @@ fn a_handshake_pipelined_behind_requests_waits_for_their_responses() {
 }
 
 #[test]
+fn a_handshake_pipelined_behind_a_request_cuts_nothing_off_its_response() {
+    let stage = Stage::new();
+    let body = "x".repeat(8 << 20);
+    let mut client = stage.client();
+    client.say([GET.as_bytes(), &opening(Dialect::Hixie76, "/demo", &[])].concat());
+    let mut upstream = stage.backend.accept();
+    upstream.head();
+    let response = ok(&body);
+    let expected = response.len();
+    let saying = thread::spawn(move || upstream.say(response));
+    // Slower than the backend, so that the end of the response waits for the client.
+    for _ in 0..64 {
+        client.hear(expected / 64);
+        thread::sleep(ms(4));
+    }
+    client.hear(expected % 64);
+    saying.join().expect("all of it was taken");
+    let mut websocket = stage.backend.accept();
+    websocket.agrees(&[]);
+    client.hears(answer(Dialect::Hixie76, "/demo", &[]));
+}
+
+#[test]
+fn a_client_that_neither_sends_its_body_nor_takes_the_response_is_let_go() {
+    let stage = Stage::with(|config| {
+        config.timeouts.stall = ms(100);
+        config.limits.connections = 1;
+    });
+    let mut stuck = stage.client();
+    stuck.say("POST / HTTP/1.1\r\nHost: tv\r\nContent-Length: 100\r\n\r\nbegun");
+    let mut upstream = stage.backend.accept();
+    upstream.hear_until("begun");
+    upstream.say("HTTP/1.1 200 OK\r\nContent-Length: 33554432\r\n\r\n");
+    assert!(!upstream.try_say(&vec![b'x'; 32 << 20]), "more than anybody took");
+    let mut next = stage.client();
+    let (_upstream, _) = exchange(&stage, &mut next, GET, &ok("one"));
+    next.hears(ok("one"));
+}
+
+#[test]
 fn a_handshake_pipelined_behind_a_body_is_served() {
     let stage = Stage::new();
     for body in ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"] {
