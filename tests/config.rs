@@ -799,6 +799,9 @@ fn faulty_routes_are_refused() {
             ("public_url = 'wss://tv.example/?x'", "a query or a fragment", "leave out the ?"),
             ("public_url = 'wss://a b'", "not a host", "write a name"),
             ("public_url = 'wss://'", "no host", "write a name"),
+            ("public_url = 'wss://Tv.example'", "upper-case", "in lower case"),
+            ("public_url = 'wss://tv.example:443'", "the scheme's own", "leave it out"),
+            ("public_url = 'ws://tv.example:80/a'", "the scheme's own", "leave it out"),
             ("upstream_host = 'upsteam'", "unknown choice", "did you mean \"upstream\"?"),
             ("upstream_host = 'Client'", "unknown choice", "did you mean \"client\"?"),
             ("upstream_host = 'a:0'", "port 0", "from 1 to 65535"),
@@ -1085,7 +1088,8 @@ fn a_location_is_what_the_client_knows_letter_by_letter() {
     check("ws", "ws://TV.example:8080/live?x=1");
     check("wss", "wss://TV.example:8080/live?x=1");
     check("https", "wss://TV.example:8080/live?x=1");
-    check("wss://Portal.example", "wss://Portal.example/live?x=1");
+    check("wss://portal.example", "wss://portal.example/live?x=1");
+    check("wss://portal.example:80", "wss://portal.example:80/live?x=1");
     check("ws://portal.example:81/", "ws://portal.example:81/live?x=1");
     check("wss://[::1]:9/front/", "wss://[::1]:9/front/live?x=1");
 }

@@ -56,7 +56,17 @@ impl FromStr for PublicUrl {
         if path.contains(['?', '#']) {
             return Err(Refusal::new("the URL has a query or a fragment", "leave out the ? or # and what follows it"));
         }
-        split_authority(authority)?;
+        let (_, port) = split_authority(authority)?;
+        if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(Refusal::new(
+                "the host has upper-case letters",
+                "write it in lower case, as browsers compare it",
+            ));
+        }
+        // hixie-76 §3.2: the port is left out where it is the scheme's own.
+        if port == Some(if secure { 443 } else { 80 }) {
+            return Err(Refusal::new("the port is the scheme's own", "leave it out, as browsers do when they compare"));
+        }
         let path = if path.is_empty() { String::new() } else { check_path(path)? };
         // The text and not what was understood of it: clients compare it letter by letter.
         let (authority, prefix) = (Some(authority.to_owned()), path.trim_end_matches('/').to_owned());

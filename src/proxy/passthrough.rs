@@ -25,6 +25,9 @@ use super::drain::Drain;
 use super::gate::{Done, Gate, Progress};
 use crate::config::{Config, Timeouts, UpstreamHost};
 
+/// What hyper reads and writes at once, in bytes, at most; its own default.
+const MIN_BUFFER: usize = 400 << 10;
+
 /// The pool of a thread's connections to its backends.
 pub type Pool = Client<HttpConnector, Upload>;
 
@@ -136,6 +139,8 @@ pub async fn serve(
         .auto_date_header(false)
         .half_close(false)
         .max_headers(config.limits.head_fields)
+        // A head that was judged already fits; hyper's own limit lies below what head_bytes may be.
+        .max_buf_size((2 * config.limits.head_bytes).max(MIN_BUFFER))
         .serve_connection(gate, service);
     let mut watch = drain.watch();
     tokio::select! {
