@@ -100,12 +100,25 @@ fn copy(bencher: Bencher, size: usize) {
     });
 }
 
-#[divan::bench(args = SIZES, consts = [0, 1, 2, 3, 4])]
-fn from_client<const DIALECT: usize>(bencher: Bencher, size: usize) {
-    bench(bencher, Dialect::ALL[DIALECT], Side::Downstream, size);
+/// A dialect, and the size of its messages in bytes.
+struct Case(Dialect, usize);
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:>5}", self.0, self.1)
+    }
 }
 
-#[divan::bench(args = SIZES, consts = [0, 1, 2, 3, 4])]
-fn from_upstream<const DIALECT: usize>(bencher: Bencher, size: usize) {
-    bench(bencher, Dialect::ALL[DIALECT], Side::Upstream, size);
+fn cases() -> impl Iterator<Item = Case> {
+    Dialect::ALL.into_iter().flat_map(|dialect| SIZES.map(|size| Case(dialect, size)))
+}
+
+#[divan::bench(args = cases())]
+fn from_client(bencher: Bencher, Case(dialect, size): &Case) {
+    bench(bencher, *dialect, Side::Downstream, *size);
+}
+
+#[divan::bench(args = cases())]
+fn from_upstream(bencher: Bencher, Case(dialect, size): &Case) {
+    bench(bencher, *dialect, Side::Upstream, *size);
 }
