@@ -19,7 +19,7 @@
 //! It owns no socket, no clock, no randomness. The shell asks [`Conversation::finish`] what to do with each stream, keeps
 //! the time, and says when it is over ([`Conversation::expired`]).
 
-use crate::event::{Chunk, Close, Closing, Codec, Event, Keys, ProtocolError, Undeliverable, code};
+use crate::event::{Chunk, Close, Closing, Codec, Event, Keys, ProtocolError, Rest, Undeliverable, code};
 
 /// One end of the connection through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,7 +369,7 @@ impl Conversation {
         if max.is_some_and(|max| leg.size.saturating_add(chunk.rest.owed()) > max) {
             return self.broke(side, ProtocolError::ExceededMessageLimit, out, keys);
         }
-        leg.speaking = chunk.rest != crate::event::Rest::End;
+        leg.speaking = chunk.rest != Rest::End;
         leg.messages += u64::from(!leg.speaking);
         let other = self.leg(side.other());
         if !other.takes_data() {
