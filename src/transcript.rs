@@ -19,6 +19,7 @@ mod play;
 mod stage;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use self::play::{Cutting, Difference, Mismatch, play};
 use crate::config::{Config, Faults};
@@ -27,6 +28,8 @@ use crate::dialect::Dialect;
 
 /// The most bytes one line may stand for, so that a typing mistake after `x` does not fill the memory.
 const MAX_BYTES: usize = 1 << 20;
+/// The longest pause, so that a typing mistake in it does not stop a replay for good.
+const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where printing breaks the text between quotes, in columns.
 const BREAK: usize = 100;
 
@@ -54,6 +57,8 @@ pub enum Act {
     Setting(Table, String),
     /// The client's and the upstream's opening handshakes, both done, in their plainest form.
     Opens(Dialect),
+    /// Time that passed, or none: what follows came in another segment.
+    Pause(Duration),
     /// Bytes from a side.
     Says(Side, Vec<u8>),
     /// The end of a side's stream: in order, or by a reset.
@@ -70,6 +75,8 @@ pub enum Act {
     HearsMore(Side),
     /// The end of the stream, to a side.
     HearsEnd(Side),
+    /// The name of the fault that `hybridge explain` finds in what stands above. Such a play is explained, not performed.
+    Explains(String),
 }
 
 /// The tables of the configuration that a play may write to.
@@ -235,6 +242,7 @@ impl fmt::Display for Act {
             Act::Comment(text) => writeln!(f, "# {text}"),
             Act::Setting(table, text) => writeln!(f, "{} {text}", table.name()),
             Act::Opens(dialect) => writeln!(f, "{:15} {dialect}", "client opens"),
+            Act::Pause(time) => writeln!(f, "{:15} {}ms", "pause", time.as_millis()),
             Act::Says(side, bytes) => write_bytes(f, *side, "says", bytes),
             Act::Ends(side, Ending::Fin) => writeln!(f, "{side} ends"),
             Act::Ends(side, Ending::Reset) => writeln!(f, "{side} breaks off"),
@@ -244,6 +252,7 @@ impl fmt::Display for Act {
             Act::Hears(side, bytes) => write_bytes(f, *side, "hears", bytes),
             Act::HearsMore(side) => writeln!(f, "{:15} more", format!("{side} hears")),
             Act::HearsEnd(side) => writeln!(f, "{:15} end", format!("{side} hears")),
+            Act::Explains(fault) => writeln!(f, "hybridge explains {fault}"),
         }
     }
 }
@@ -317,12 +326,16 @@ impl<'a> Reader<'a> {
             "limits" => return Ok(Some(self.setting(Table::Limits))),
             "client" => self.of_side(Side::Downstream)?,
             "upstream" => self.of_side(Side::Upstream)?,
-            "hybridge" => {
-                self.exactly("shuts")?;
-                self.exactly("down")?;
-                Act::ShutsDown
-            }
-            _ => return self.wrong_word("#, route, limits, client, upstream or hybridge"),
+            "pause" => Act::Pause(self.pause()?),
+            "hybridge" => match self.word() {
+                "shuts" => self.exactly("down").map(|()| Act::ShutsDown)?,
+                "explains" => match self.word() {
+                    "" => return self.wrong("expected the name of a fault"),
+                    fault => Act::Explains(fault.to_owned()),
+                },
+                _ => return self.wrong_word("shuts down or explains"),
+            },
+            _ => return self.wrong_word("#, route, limits, client, upstream, hybridge or pause"),
         };
         self.skip_blanks();
         if self.rest().is_empty() { Ok(Some(act)) } else { self.wrong("nothing may follow here") }
@@ -356,6 +369,15 @@ impl<'a> Reader<'a> {
                 }
             }
             _ => self.wrong_word("says, ends, breaks off, times out, means, hears, or for a client opens"),
+        }
+    }
+
+    fn pause(&mut self) -> Result<Duration, Wrong> {
+        let word = self.word();
+        let time = word.strip_suffix("ms").and_then(|number| number.parse().ok()).map(Duration::from_millis);
+        match time.filter(|time| *time <= MAX_PAUSE) {
+            Some(time) => Ok(time),
+            None => self.wrong_word("a number of milliseconds, as in 45ms, of at most a day"),
         }
     }
 
@@ -487,6 +509,10 @@ mod tests {
         check("# x\nclient means close x", "a.txt:2:20: expected a close code");
         check("# x\nupstream opens v13", "a.txt:2:10: expected says");
         check("# x\nroute binary = \"hex\"", "a.txt:2:1: ");
+        check("# x\npause 1s", "a.txt:2:7: expected a number of milliseconds");
+        check("# x\npause 86400001ms", "a.txt:2:7: expected a number of milliseconds");
+        check("# x\nhybridge explains", "a.txt:2:18: expected the name of a fault");
+        check("# x\nhybridge waits", "a.txt:2:10: expected shuts down or explains");
         check("# x\nclient hears nothing", "a.txt:2:14: expected bytes between quotes, more or end");
     }
 
@@ -505,5 +531,13 @@ mod tests {
             ]
         );
         assert_eq!(transcript.title(), "x");
+    }
+
+    #[test]
+    fn a_pause_keeps_segments_apart_and_prints_as_it_reads() {
+        let text = "# x\nclient says     \"a\"\npause           0ms\nclient says     \"b\"\npause           45ms\n";
+        let transcript = Transcript::parse(text, "a.txt").expect("well formed");
+        assert_eq!(transcript.lines().len(), 5);
+        assert_eq!(transcript.to_string(), text);
     }
 }

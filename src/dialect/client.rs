@@ -1,23 +1,10 @@
-//! The client's part of each dialect: the opening handshake as its browsers send it, their judgement of the answer, and
-//! the codec they speak from then on.
+//! The client's part of each dialect: the opening handshake as its browsers send it.
 //!
-//! The judgement is as strict as the strictest browser of the dialect: what passes here opens everywhere. Like all of
-//! the core it owns no socket, no clock and no randomness.
+//! What it holds the answer to are its [`Terms`].
 
-use std::fmt;
-
-use super::opening::{extension_name, extensions};
-use super::{BinaryPolicy, Dialect, hixie76, hybi};
-use crate::event::Codec;
-use crate::http::{self, BadHead, Fields, Response};
-
-/// The longest answer head that is read, in bytes.
-const MAX_HEAD: usize = 16 << 10;
-/// The most fields in it.
-const MAX_FIELDS: usize = 100;
-/// hixie-75 §4.1: the answer begins with these bytes and no others.
-const HIXIE75_PREAMBLE: &[u8] =
-    b"HTTP/1.1 101 Web Socket Protocol Handshake\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n";
+use super::opening::Asked;
+use super::terms::{Expected, Terms};
+use super::{Dialect, hixie76, hybi};
 
 /// What a client asks for. The texts go out as they are: whoever fills them in keeps line ends out of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,77 +34,6 @@ enum Secret {
     Challenge { key1: String, key2: String, key3: [u8; hixie76::KEY3] },
     Key(String),
 }
-
-/// An answer that opens the connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// The subprotocol: the name chosen, or for hixie the whole value that was asked.
-    pub subprotocol: Option<String>,
-    /// The extensions, as the server wrote them.
-    pub extensions: Option<String>,
-    /// Bytes of the answer: those that follow are frames.
-    pub taken: usize,
-}
-
-/// The rule that an answer broke. Each is a sentence about the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WrongAnswer {
-    /// The head is no HTTP.
-    SentUnreadableHead(BadHead),
-    /// The head is longer than any browser reads.
-    SentEndlessHead,
-    /// Any status but 101.
-    Declined(u16),
-    /// hixie-75 §4.1: the first three lines differ from the fixed ones.
-    ChangedFirstLines,
-    /// An old WebKit looks for two blanks in the status line, and so for a reason phrase.
-    LeftOutReason,
-    /// An old WebKit gives up on a field without a value, or one that is not UTF-8.
-    SentUnreadableValue,
-    /// `Upgrade` is missing, repeated or another.
-    SentWrongUpgrade,
-    /// `Connection` is missing, repeated or another.
-    SentWrongConnection,
-    /// hixie: the origin is not the page's.
-    SentWrongOrigin,
-    /// hixie: the location is not the URL that the page used.
-    SentWrongLocation,
-    /// The subprotocol is none of those asked for.
-    ChoseForeignSubprotocol,
-    /// A subprotocol was asked for and none is named.
-    ChoseNoSubprotocol,
-    /// An extension was not offered.
-    ChoseForeignExtension,
-    /// hixie-76 §4.1: the 16 bytes do not answer the challenge.
-    FailedChallenge,
-    /// RFC 6455 §4.1: `Sec-WebSocket-Accept` does not answer the key.
-    SentWrongAccept,
-}
-
-impl fmt::Display for WrongAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use WrongAnswer as W;
-        f.write_str(match self {
-            W::SentUnreadableHead(why) => return write!(f, "sent a head that cannot be read: {why}"),
-            W::SentEndlessHead => "sent a head of more than 16 KiB",
-            W::Declined(status) => return write!(f, "answered with status {status} and not 101"),
-            W::ChangedFirstLines => "changed the three fixed first lines (hixie-75 4.1)",
-            W::LeftOutReason => "left out the blank before the reason phrase",
-            W::SentUnreadableValue => "sent a header whose value is empty or not UTF-8",
-            W::SentWrongUpgrade => "did not send the one Upgrade header expected",
-            W::SentWrongConnection => "did not send the one Connection header expected",
-            W::SentWrongOrigin => "did not repeat the page's origin",
-            W::SentWrongLocation => "did not repeat the URL that was opened",
-            W::ChoseForeignSubprotocol => "chose a subprotocol that was not asked for",
-            W::ChoseNoSubprotocol => "chose no subprotocol although some were asked for",
-            W::ChoseForeignExtension => "chose an extension that was not offered",
-            W::FailedChallenge => "did not answer the challenge (hixie-76 4.1)",
-            W::SentWrongAccept => "did not answer the key with Sec-WebSocket-Accept (RFC 6455 4.1)",
-        })
-    }
-}
-
-impl std::error::Error for WrongAnswer {}
 
 /// A place in the request, in the order of the dialect's browsers.
 enum Slot {
@@ -265,55 +181,24 @@ impl Ask {
         out
     }
 
-    /// Judges what the server has answered so far. `None` asks for more.
-    ///
-    /// # Errors
-    /// The first rule that the answer broke: a browser fails the connection, and so must the caller.
-    pub fn judge(&self, answer: &[u8]) -> Result<Option<Opened>, WrongAnswer> {
-        let within = &answer[..answer.len().min(MAX_HEAD)];
-        let Some(length) = http::head_length(within).map_err(WrongAnswer::SentUnreadableHead)? else {
-            return if within.len() == MAX_HEAD { Err(WrongAnswer::SentEndlessHead) } else { Ok(None) };
-        };
-        let head = &answer[..length];
-        let response = Response::parse(head, MAX_FIELDS).map_err(WrongAnswer::SentUnreadableHead)?;
-        if response.status != 101 {
-            return Err(WrongAnswer::Declined(response.status));
-        }
-        self.check_upgrade(head, &response)?;
-        let fields = &response.fields;
-        match &self.secret {
-            Secret::None => {
-                self.check_echo(fields, "websocket-origin", "websocket-location")?;
-                self.opened_hixie(fields, "websocket-protocol", length).map(Some)
-            }
-            Secret::Challenge { key1, key2, key3 } => {
-                self.check_echo(fields, "sec-websocket-origin", "sec-websocket-location")?;
-                let opened = self.opened_hixie(fields, "sec-websocket-protocol", length)?;
-                let Some(digest) = answer[length..].first_chunk() else { return Ok(None) };
-                if Some(*digest) != challenge_answer(key1, key2, *key3) {
-                    return Err(WrongAnswer::FailedChallenge);
-                }
-                Ok(Some(Opened { taken: length + digest.len(), ..opened }))
-            }
-            Secret::Key(key) => {
-                if fields.only("sec-websocket-accept") != Ok(Some(hybi::accept(key).as_bytes())) {
-                    return Err(WrongAnswer::SentWrongAccept);
-                }
-                let extensions = self.agreed_extensions(fields)?;
-                let subprotocol = self.chosen_name(fields)?;
-                Ok(Some(Opened { subprotocol, extensions, taken: length }))
-            }
-        }
-    }
-
-    /// The codec for what follows an answer that opened the connection.
-    pub fn codec(&self, opened: &Opened) -> Box<dyn Codec> {
-        match self.dialect {
-            // Both directions of hixie are alike.
-            Dialect::Hixie75 | Dialect::Hixie76 => self.dialect.codec(false, BinaryPolicy::Close),
-            Dialect::Hybi07 | Dialect::Hybi10 | Dialect::Rfc6455 => {
-                Box::new(hybi::Hybi::new(self.dialect, hybi::Role::Client, opened.extensions.is_some()))
-            }
+    /// What the answer is held to.
+    pub fn terms(&self) -> Terms {
+        let header = if self.dialect == Dialect::Hixie75 { "WebSocket-Protocol" } else { "Sec-WebSocket-Protocol" };
+        let asked = |value| Asked { header, value, names: self.subprotocols.clone(), answer_name: false };
+        let offers = self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-extensions"));
+        Terms {
+            dialect: self.dialect,
+            secure: self.secure,
+            host: self.host.clone(),
+            target: self.target.clone(),
+            origin: self.origin.clone(),
+            asked: self.asked().map(asked),
+            offers: offers.map(|(_, value)| value.clone()).collect(),
+            proof: match &self.secret {
+                Secret::None => Expected::Nothing,
+                Secret::Challenge { key1, key2, key3 } => Expected::Digest(challenge_answer(key1, key2, *key3)),
+                Secret::Key(key) => Expected::Accept(hybi::accept(key)),
+            },
         }
     }
 
@@ -321,107 +206,6 @@ impl Ask {
     fn asked(&self) -> Option<String> {
         (!self.subprotocols.is_empty()).then(|| self.subprotocols.join(", "))
     }
-
-    /// The status line and the two fields that every dialect has.
-    fn check_upgrade(&self, head: &[u8], response: &Response<'_>) -> Result<(), WrongAnswer> {
-        let fields = &response.fields;
-        let is = |name: &str, expected: &[u8]| fields.only(name).is_ok_and(|value| value == Some(expected));
-        let is_in_any_case = |name: &str, expected: &[u8]| {
-            fields.only(name).is_ok_and(|value| value.is_some_and(|value| value.eq_ignore_ascii_case(expected)))
-        };
-        let (upgrade, connection) = match self.dialect {
-            Dialect::Hixie75 if head.starts_with(HIXIE75_PREAMBLE) => (true, true),
-            Dialect::Hixie75 => return Err(WrongAnswer::ChangedFirstLines),
-            // Opera 11 compares the letter case too.
-            Dialect::Hixie76 => (is("upgrade", b"WebSocket"), is_in_any_case("connection", b"Upgrade")),
-            // WebKit compared the whole value until 2012.
-            Dialect::Hybi10 => (is_in_any_case("upgrade", b"websocket"), is_in_any_case("connection", b"Upgrade")),
-            Dialect::Hybi07 | Dialect::Rfc6455 => {
-                (is_in_any_case("upgrade", b"websocket"), fields.has_token("connection", "Upgrade"))
-            }
-        };
-        if !upgrade {
-            return Err(WrongAnswer::SentWrongUpgrade);
-        }
-        if !connection {
-            return Err(WrongAnswer::SentWrongConnection);
-        }
-        if matches!(self.dialect, Dialect::Hixie75 | Dialect::Hixie76 | Dialect::Hybi10) {
-            check_as_old_webkit(head, fields)?;
-        }
-        Ok(())
-    }
-
-    /// hixie-75 §4.1, hixie-76 §4.1: both equal what the page used, byte for byte.
-    fn check_echo(&self, fields: &Fields<'_>, origin: &str, location: &str) -> Result<(), WrongAnswer> {
-        if fields.only(origin) != Ok(self.origin.as_deref().map(str::as_bytes)) {
-            return Err(WrongAnswer::SentWrongOrigin);
-        }
-        let scheme = if self.secure { "wss" } else { "ws" };
-        let expected = format!("{scheme}://{}{}", self.host, self.target);
-        if fields.only(location) != Ok(Some(expected.as_bytes())) {
-            return Err(WrongAnswer::SentWrongLocation);
-        }
-        Ok(())
-    }
-
-    /// hixie: who asked must get the same value back; who did not looks at none.
-    fn opened_hixie(&self, fields: &Fields<'_>, protocol: &str, taken: usize) -> Result<Opened, WrongAnswer> {
-        let subprotocol = self.asked();
-        if let Some(asked) = &subprotocol {
-            match fields.only(protocol) {
-                Ok(None) => return Err(WrongAnswer::ChoseNoSubprotocol),
-                Ok(Some(chosen)) if chosen == asked.as_bytes() => {}
-                _ => return Err(WrongAnswer::ChoseForeignSubprotocol),
-            }
-        }
-        Ok(Opened { subprotocol, extensions: None, taken })
-    }
-
-    /// hybi: one of those asked for, or none; Chrome since 32 insists on one.
-    fn chosen_name(&self, fields: &Fields<'_>) -> Result<Option<String>, WrongAnswer> {
-        let chosen = fields.only("sec-websocket-protocol").map_err(|_| WrongAnswer::ChoseForeignSubprotocol)?;
-        let Some(chosen) = chosen else {
-            let insists = self.dialect == Dialect::Rfc6455 && !self.subprotocols.is_empty();
-            return if insists { Err(WrongAnswer::ChoseNoSubprotocol) } else { Ok(None) };
-        };
-        let name = self.subprotocols.iter().find(|name| name.as_bytes() == chosen);
-        name.cloned().map(Some).ok_or(WrongAnswer::ChoseForeignSubprotocol)
-    }
-
-    /// RFC 6455 §4.1: nothing that was not offered.
-    fn agreed_extensions(&self, fields: &Fields<'_>) -> Result<Option<String>, WrongAnswer> {
-        const NAME: &str = "sec-websocket-extensions";
-        let offered: Vec<&str> = self
-            .fields
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(NAME))
-            .flat_map(|(_, value)| extensions(value))
-            .map(extension_name)
-            .collect();
-        let mut agreed = Vec::new();
-        for field in fields.all(NAME) {
-            for extension in extensions(field.text().ok_or(WrongAnswer::ChoseForeignExtension)?) {
-                if !offered.contains(&extension_name(extension)) {
-                    return Err(WrongAnswer::ChoseForeignExtension);
-                }
-                agreed.push(extension);
-            }
-        }
-        Ok((!agreed.is_empty()).then(|| agreed.join(", ")))
-    }
-}
-
-/// What the WebKit of 2010 and 2011 demanded of any answer.
-fn check_as_old_webkit(head: &[u8], fields: &Fields<'_>) -> Result<(), WrongAnswer> {
-    let status_line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    if status_line.iter().filter(|byte| **byte == b' ').count() < 2 {
-        return Err(WrongAnswer::LeftOutReason);
-    }
-    if fields.iter().any(|field| field.text().is_none_or(str::is_empty)) {
-        return Err(WrongAnswer::SentUnreadableValue);
-    }
-    Ok(())
 }
 
 fn challenge_answer(key1: &str, key2: &str, key3: [u8; hixie76::KEY3]) -> Option<[u8; 16]> {
@@ -457,7 +241,9 @@ fn fill(bytes: &mut [u8], random: &mut dyn FnMut() -> u32) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::terms::{MAX_HEAD, Opened, WrongAnswer};
     use super::*;
+    use crate::http::BadHead;
 
     /// Numbers without a pattern, the same every time (xorshift).
     fn numbers(mut state: u32) -> impl FnMut() -> u32 {
@@ -510,10 +296,10 @@ mod tests {
 
     /// The verdict on the whole answer, once it is certain that it is the same however the answer is cut.
     fn verdict(ask: &Ask, answer: &[u8]) -> Result<Option<Opened>, WrongAnswer> {
-        let whole = ask.judge(answer);
+        let whole = ask.terms().judge(answer);
         let mut settled = false;
         for end in 0..=answer.len() {
-            let so_far = ask.judge(&answer[..end]);
+            let so_far = ask.terms().judge(&answer[..end]);
             assert!(so_far == Ok(None) && !settled || so_far == whole, "{so_far:?} and {whole:?} after {end} bytes");
             settled = so_far != Ok(None);
         }
@@ -571,7 +357,7 @@ mod tests {
             bytes.extend_from_slice(b"\x81\x05Hello");
             let opened = Opened { subprotocol: Some("sample".into()), extensions: None, taken };
             assert_eq!(verdict(&ask(dialect), &bytes), Ok(Some(opened)), "{dialect}");
-            assert_eq!(ask(dialect).judge(&bytes[..taken - 1]), Ok(None), "{dialect}");
+            assert_eq!(ask(dialect).terms().judge(&bytes[..taken - 1]), Ok(None), "{dialect}");
         }
     }
 

@@ -7,6 +7,7 @@ pub mod hixie75;
 pub mod hixie76;
 pub mod hybi;
 pub mod opening;
+pub mod terms;
 
 use std::fmt;
 use std::str::FromStr;

@@ -220,7 +220,8 @@ impl<'c> Script<'c> {
         for line in transcript.lines() {
             let number = line.number;
             let cue = match &line.act {
-                Act::Comment(_) => continue,
+                Act::Comment(_) | Act::Pause(_) => continue,
+                Act::Explains(_) => return Err(unplayable(number, "what is to be explained is not performed")),
                 Act::Setting(..) if script.beats.is_empty() => continue,
                 Act::Setting(..) => return Err(unplayable(number, "settings stand before what is said")),
                 Act::Opens(dialect) if script.beats.is_empty() && script.opened.is_none() => {

@@ -79,15 +79,16 @@ impl Browser {
         ask.origin = Some(format!("http://{host}"));
         ask.fields = self.fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         handshake.said = ask.request();
+        let terms = ask.terms();
         let broken = |error| format!("its connection broke off during the opening handshake: {error}");
         let mut stream = TcpStream::connect(proxy).await.map_err(|error| format!("it could not connect: {error}"))?;
         stream.set_nodelay(true).map_err(broken)?;
         stream.write_all(&handshake.said).await.map_err(broken)?;
         loop {
-            match ask.judge(&handshake.heard) {
+            match terms.judge(&handshake.heard) {
                 Ok(Some(opened)) => {
                     let early = handshake.heard.split_off(opened.taken);
-                    return Ok(Wire::new(stream, ask.codec(&opened), early));
+                    return Ok(Wire::new(stream, terms.codec(&opened), early));
                 }
                 Ok(None) => {}
                 Err(rule) => return Err(format!("it refused the answer to its opening handshake: the proxy {rule}")),
