@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use hybridge::transcript::{Transcript, play};
+use hybridge::conversation::Side;
+use hybridge::transcript::{Act, Transcript, play};
 
 /// Folders of fixtures/, and how many plays each has at the least. A filter that finds nothing must not pass.
 const FOLDERS: [(&str, usize); 7] =
@@ -92,4 +93,33 @@ fn what_a_play_prints_reads_back_the_same() {
         let acts = |transcript: &Transcript| transcript.lines().iter().map(|line| line.act.clone()).collect::<Vec<_>>();
         assert_eq!(acts(&read), acts(&again), "{}", path.display());
     }
+}
+
+/// The play as somebody between client and server would have recorded it.
+fn as_recorded(transcript: &Transcript) -> Transcript {
+    let of_client = |act: &Act| match act {
+        Act::Comment(_) => true,
+        Act::Says(side, _) | Act::Hears(side, _) | Act::HearsEnd(side) | Act::Ends(side, _) => {
+            *side == Side::Downstream
+        }
+        _ => false,
+    };
+    Transcript::of(transcript.lines().iter().map(|line| line.act.clone()).filter(of_client))
+}
+
+#[test]
+fn a_recording_without_its_backend_goes_as_the_server_had_it() {
+    let mut performed = 0;
+    for path in plays().into_values().flatten() {
+        if !path.file_name().unwrap().to_str().unwrap().starts_with("recorded-")
+            || path.parent().unwrap().ends_with("refused")
+        {
+            continue;
+        }
+        let transcript = Transcript::parse(&fs::read_to_string(&path).unwrap(), "").unwrap();
+        let recording = as_recorded(&transcript);
+        play(&recording).unwrap_or_else(|difference| panic!("{}, {difference}\n{recording}", path.display()));
+        performed += 1;
+    }
+    assert!(performed >= 20, "{performed} recordings");
 }
