@@ -7,6 +7,8 @@ use crate::conversation::Side;
 
 /// Where only parts are shown, this much on both sides of the difference, in characters.
 const SHOWN: usize = 48;
+/// Texts of at most so many characters are shown whole.
+const WHOLE: usize = 96;
 
 /// Where a performance differs from the play.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,11 +111,14 @@ impl std::error::Error for Difference {}
 
 /// Both texts around `at`, where they begin to differ, and a mark under it. Both are ASCII.
 fn pointed(f: &mut fmt::Formatter<'_>, expected: &str, got: &str, at: usize) -> fmt::Result {
-    let from = at.saturating_sub(SHOWN);
+    let (from, to) = match expected.len().max(got.len()) {
+        0..=WHOLE => (0, WHOLE),
+        _ => (at.saturating_sub(SHOWN), at + SHOWN),
+    };
     let part = |text: &str| {
         let before = if from > 0 { "…" } else { " " };
-        let after = if text.chars().count() > at + SHOWN { "…" } else { "" };
-        let shown: String = text.chars().skip(from).take(at - from + SHOWN).collect();
+        let after = if text.chars().count() > to { "…" } else { "" };
+        let shown: String = text.chars().skip(from).take(to - from).collect();
         format!("{before}{shown}{after}")
     };
     writeln!(f, "  expected {}", part(expected))?;

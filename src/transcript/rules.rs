@@ -67,12 +67,13 @@ pub fn terms(said: &[u8], secure: bool) -> Option<Terms> {
     }
 }
 
-/// A head that a play shows only in part, for `hears more` follows, as a whole one.
+/// A head that a play shows only in part, for `hears more` follows, as a whole one of the lines that are whole.
 fn as_far_as_told(bytes: &[u8]) -> Cow<'_, [u8]> {
-    match http::head_length(bytes) {
-        Ok(None) if bytes.ends_with(b"\r\n") => [bytes, b"\r\n"].concat().into(),
-        _ => bytes.into(),
+    if !bytes.starts_with(b"HTTP/1.1 ") || http::head_length(bytes) != Ok(None) {
+        return bytes.into();
     }
+    let lines = memchr::memmem::rfind(bytes, b"\r\n").unwrap_or(bytes.len());
+    [&bytes[..lines], b"\r\n\r\n"].concat().into()
 }
 
 /// What a client was told.

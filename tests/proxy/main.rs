@@ -11,4 +11,5 @@ mod limits;
 mod matrix;
 mod passthrough;
 mod refusals;
+mod replay;
 mod streaming;
