@@ -28,7 +28,7 @@ use std::time::Duration;
 pub use self::difference::{Difference, Mismatch};
 pub use self::heard::Heard;
 pub use self::play::{play, play_cut};
-pub use self::script::{Beat, Cue, Cutting, Expected, SIDES, Script, Speech, index};
+pub use self::script::{Beat, Cue, Cutting, Due, Expected, SIDES, Script, Speech, index};
 pub use self::stage::UPSTREAM_KEY;
 use crate::config::{Config, Faults};
 use crate::conversation::Side;

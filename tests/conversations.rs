@@ -123,3 +123,19 @@ fn a_recording_without_its_backend_goes_as_the_server_had_it() {
     }
     assert!(performed >= 20, "{performed} recordings");
 }
+
+#[test]
+fn a_recording_of_a_wrong_server_does_not_go_as_the_server_had_it() {
+    let path = fixtures().join("hixie-76/recorded-phantomjs-1.9.txt");
+    let recording = as_recorded(&Transcript::parse(&fs::read_to_string(path).unwrap(), "").unwrap());
+    let wrong = |from: &str, to: &str| {
+        let text = recording.to_string();
+        assert!(text.contains(from), "{text}");
+        play(&Transcript::parse(&text.replace(from, to), "").unwrap()).unwrap_err().to_string()
+    };
+    let refused = wrong("Sec-WebSocket-Location: ws:", "Sec-WebSocket-Location: wss:");
+    assert!(refused.contains("expected  one that did not repeat the URL that was opened"), "{refused}");
+    assert!(refused.contains("got       one that opens the connection"), "{refused}");
+    let unproven = wrong("\\xc0\\x1e\\x82", "\\xc0\\x1e\\x83");
+    assert!(unproven.contains("expected  one that did not answer the challenge"), "{unproven}");
+}

@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use super::Side;
 use super::difference::Mismatch;
 use super::heard::{Heard, ear_codec, listed};
+use super::script::Due;
 use crate::dialect::hixie76::KEY3;
 use crate::dialect::terms::{Expected, Opened, Terms, WrongAnswer};
 use crate::dialect::{BinaryPolicy, Dialect, DialectSet, hybi};
@@ -38,19 +39,6 @@ pub enum Held {
     Wrong(Mismatch),
 }
 
-/// What a side hears by the end of a beat.
-#[derive(Clone, Debug, Default)]
-pub struct Due {
-    /// Everything up to here.
-    pub so_far: Vec<u8>,
-    /// And whether its stream has ended.
-    pub ended: bool,
-    /// Everything in the whole play.
-    pub at_last: Vec<u8>,
-    /// And whether its stream ends at all.
-    pub ends: bool,
-}
-
 /// The terms of the client that says these bytes; `None` where they begin with no opening handshake. `secure`: its
 /// connection is encrypted.
 pub fn terms(said: &[u8], secure: bool) -> Option<Terms> {
@@ -68,8 +56,8 @@ pub fn terms(said: &[u8], secure: bool) -> Option<Terms> {
 }
 
 /// A head that a play shows only in part, for `hears more` follows, as a whole one of the lines that are whole.
-fn as_far_as_told(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if !bytes.starts_with(b"HTTP/1.1 ") || http::head_length(bytes) != Ok(None) {
+fn as_far_as_told(bytes: &[u8], more: bool) -> Cow<'_, [u8]> {
+    if !more || bytes.is_empty() || http::head_length(bytes) != Ok(None) {
         return bytes.into();
     }
     let lines = memchr::memmem::rfind(bytes, b"\r\n").unwrap_or(bytes.len());
@@ -121,7 +109,7 @@ impl<'a> Answer<'a> {
 /// Holds what a client heard against what it should. `terms`: those of the client, where it asked for a connection.
 pub fn client(due: &Due, heard: &[u8], ended: bool, terms: Option<&Terms>) -> Held {
     let side = Side::Downstream;
-    let (at_last, so_far) = (as_far_as_told(&due.at_last), as_far_as_told(&due.so_far));
+    let (at_last, so_far) = (as_far_as_told(&due.at_last, due.more), as_far_as_told(&due.so_far, due.more));
     let Some(last) = Answer::read(&at_last, terms) else {
         return silence(side, due, heard, ended);
     };
@@ -146,8 +134,8 @@ pub fn client(due: &Due, heard: &[u8], ended: bool, terms: Option<&Terms>) -> He
 }
 
 /// Holds the answer to a client's opening handshake against what it should be, and nothing of what follows.
-pub fn answer(expected: &[u8], heard: &[u8], ended: bool, terms: Option<&Terms>) -> Held {
-    let expected = as_far_as_told(expected);
+pub fn answer(due: &Due, heard: &[u8], ended: bool, terms: Option<&Terms>) -> Held {
+    let expected = as_far_as_told(&due.at_last, due.more);
     let Some(last) = Answer::read(&expected, terms) else { return Held::Right };
     let Some(got) = Answer::read(heard, terms) else {
         return not_yet(Side::Downstream, "the answer", status(last.status), "nothing whole".to_owned(), ended);

@@ -72,6 +72,21 @@ pub struct Beat {
     pub hears: [Expected; 2],
 }
 
+/// What a side hears by the end of a beat, and in the whole play.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// Everything up to here.
+    pub so_far: Vec<u8>,
+    /// And whether its stream has ended.
+    pub ended: bool,
+    /// Everything in the whole play.
+    pub at_last: Vec<u8>,
+    /// And whether its stream ends at all.
+    pub ends: bool,
+    /// And whether more comes that the play does not show.
+    pub more: bool,
+}
+
 /// A play as beats.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
@@ -188,6 +203,18 @@ impl Script {
     /// What a side has heard after the first so many beats.
     pub fn heard(&self, side: Side, beats: usize) -> Vec<u8> {
         self.beats[..beats].iter().flat_map(|beat| &beat.hears[index(side)].bytes).copied().collect()
+    }
+
+    /// What a side must have heard after the first so many beats.
+    pub fn due(&self, side: Side, beats: usize) -> Due {
+        let any = |beats: &[Beat], is: fn(&Expected) -> bool| beats.iter().any(|beat| is(&beat.hears[index(side)]));
+        Due {
+            so_far: self.heard(side, beats),
+            ended: any(&self.beats[..beats], |heard| heard.end),
+            at_last: self.heard(side, self.beats.len()),
+            ends: any(&self.beats, |heard| heard.end),
+            more: any(&self.beats, |heard| heard.more),
+        }
     }
 
     /// What a side says in all beats.

@@ -5,7 +5,7 @@
 //! hear from hybridge what it heard from the server, by the rules of [`super::rules`].
 
 use super::difference::{Difference, Mismatch};
-use super::rules::{self, Due, Held};
+use super::rules::{self, Held};
 use super::script::{Beat, Cue, Cutting, Script, index};
 use super::stage::{Counting, Scene, Stage, UPSTREAM_KEY};
 use super::{Ending, Side};
@@ -121,9 +121,10 @@ pub(super) fn perform(script: &Script, config: &Config, cutting: Cutting) -> Res
         went.map_err(|why| Difference { line: beat.line, cutting, mismatch: Mismatch::Unplayable(why) })?;
     }
     let line = script.beats.last().map_or(1, |beat| beat.line);
-    let ends = script.beats.iter().any(|beat| beat.hears[index(Side::Downstream)].end);
     let ear = stage.ear(Side::Downstream);
-    let due = Due { so_far: told.clone(), ended: ends, at_last: told, ends: ends || ear.ended };
+    let mut due = script.due(Side::Downstream, script.beats.len());
+    // A recording may stop before the end does.
+    due.ends |= ear.ended;
     match rules::client(&due, &ear.heard, ear.ended, terms.as_ref()) {
         Held::Right | Held::Begun => Ok(()),
         Held::NotYet(mismatch) | Held::Wrong(mismatch) => Err(Difference { line, cutting, mismatch }),

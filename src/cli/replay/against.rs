@@ -8,7 +8,7 @@ use std::time::Duration;
 use hybridge::conversation::Side;
 use hybridge::dialect::hybi;
 use hybridge::dialect::terms::Terms;
-use hybridge::transcript::rules::{self, Due, Held};
+use hybridge::transcript::rules::{self, Held};
 use hybridge::transcript::{
     Act, Beat, Cue, Cutting, Difference, Ending, Mismatch, SIDES, Script, Transcript, UPSTREAM_KEY, index,
 };
@@ -210,19 +210,8 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// What a side must have heard after the first so many beats.
-    fn due(&self, side: Side, beats: usize) -> Due {
-        let ended = |beats: &[Beat]| beats.iter().any(|beat| beat.hears[index(side)].end);
-        Due {
-            so_far: self.script.heard(side, beats),
-            ended: ended(&self.script.beats[..beats]),
-            at_last: self.script.heard(side, self.script.beats.len()),
-            ends: ended(&self.script.beats),
-        }
-    }
-
     fn held(&self, side: Side, beats: usize) -> Held {
-        let due = self.due(side, beats);
+        let due = self.script.due(side, beats);
         let nobody = Line::nobody();
         match (side, self.lines[index(side)].as_ref()) {
             (_, Some(line)) if line.was_reset() => Held::Right,

@@ -6,7 +6,7 @@
 use hybridge::conversation::Side;
 use hybridge::dialect::terms::Terms;
 use hybridge::transcript::rules::{self, Held};
-use hybridge::transcript::{Cue, Ending, Heard, Meaning, Mismatch, Script, index};
+use hybridge::transcript::{Cue, Due, Ending, Heard, Meaning, Mismatch, Script, index};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::against::{Against, SURPLUS};
@@ -26,14 +26,14 @@ struct Solo<'a> {
     line: Line,
     terms: Option<Terms>,
     /// All that the client hears in the play.
-    told: Vec<u8>,
+    told: Due,
 }
 
 /// Performs the client's part.
 pub async fn perform(against: &Against, script: &Script) -> Result<(), (usize, Mismatch)> {
     let line = against.connect().await.map_err(|why| (1, Mismatch::Unplayable(why)))?;
     let said = script.said(Side::Downstream);
-    let told = script.heard(Side::Downstream, script.beats.len());
+    let told = script.due(Side::Downstream, script.beats.len());
     let mut solo = Solo { against, line, terms: rules::terms(&said, false), told };
     let mut from = 0;
     for (number, beat) in script.beats.iter().enumerate() {
@@ -89,13 +89,14 @@ impl Solo<'_> {
 
     /// Demands what follows from all that the client said.
     async fn conclude(&mut self, said: &[u8]) -> Result<(), Mismatch> {
-        let told = self.terms.as_ref().and_then(|terms| rules::meant_by_server(&self.told, terms));
+        let told = self.terms.as_ref().and_then(|terms| rules::meant_by_server(&self.told.at_last, terms));
         let (Some(terms), Some(_)) = (self.terms.clone(), told) else {
             // Refused: all that is left to come is the end.
             return self.listen_for(|solo| ended(&solo.line, true)).await;
         };
-        let extensions =
-            terms.judge(&self.told).is_ok_and(|opened| opened.is_some_and(|opened| opened.extensions.is_some()));
+        let extensions = terms
+            .judge(&self.told.at_last)
+            .is_ok_and(|opened| opened.is_some_and(|opened| opened.extensions.is_some()));
         let meant = rules::meant_by_client(said, &terms, extensions);
         let deadline = Instant::now() + SURPLUS;
         while timeout_at(deadline, self.line.hear()).await.is_ok() {}
