@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// What belongs to the shell alone: it waits, listens and reads clocks.
-const SHELL: [&str; 6] = ["tokio", "hyper", "hyper_util", "rustls", "socket2", "rand"];
+const SHELL: [&str; 7] = ["tokio", "hyper", "hyper_util", "rustls", "tokio_rustls", "socket2", "rand"];
 /// Parts of the standard library that do the same.
 const SHELL_STD: [&str; 4] = ["std::net::Tcp", "std::time::Instant", "std::time::SystemTime", "std::thread"];
 

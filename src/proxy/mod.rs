@@ -12,6 +12,7 @@ mod passthrough;
 mod permits;
 mod random;
 mod relay;
+pub mod tls;
 mod upstream;
 
 use std::io;
