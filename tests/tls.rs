@@ -147,3 +147,35 @@ fn authorities_that_cannot_be_read_are_named() {
     assert!(said("Cargo.toml").contains("there is no certificate in it"), "{}", said("Cargo.toml"));
     assert!(matches!(Tls::new(&Trust::File("Cargo.toml".into())), Err(TrustError::File(..))));
 }
+
+#[test]
+fn replay_over_tls_expects_the_scheme_of_tls_in_the_answer() {
+    let authority = Authority::new("replay");
+    let file = authority.file.with_extension("txt");
+    let play = "# x\nclient says \"GET /demo HTTP/1.1\\r\\nUpgrade: WebSocket\\r\\nConnection: Upgrade\\r\\n\"\n\
+        client says \"Host: example.com\\r\\n\\r\\n\"\n\
+        client hears \"HTTP/1.1 101 Web Socket Protocol Handshake\\r\\nUpgrade: WebSocket\\r\\nConnection: Upgrade\\r\\n\"\n\
+        client hears \"WebSocket-Location: ws://example.com/demo\\r\\n\\r\\n\"\n";
+    std::fs::write(&file, play).expect("the temporary folder can be written to");
+    let check = |scheme: &'static str, ca: bool, expected: &str| {
+        let address = listen(authority.server(&["127.0.0.1"], |_| {}), move |mut stream| {
+            let _ = stream.read(&mut [0; 4096]);
+            let answer = "HTTP/1.1 101 Web Socket Protocol Handshake\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n";
+            let _ = write!(stream, "{answer}WebSocket-Location: {scheme}://example.com/demo\r\n\r\n");
+            while let Ok(1..) = stream.read(&mut [0; 4096]) {}
+        });
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hybridge"));
+        command.arg("replay").arg(&file).args(["--against", &format!("wss://{address}")]);
+        if ca {
+            command.arg("--ca").arg(&authority.file);
+        }
+        let output = command.output().expect("the binary runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains(expected), "{expected}\n{said}");
+    };
+    check("wss", true, "1 passed, 0 failed");
+    check("ws", true, "did not repeat the URL that was opened");
+    check("wss", false, "authorit");
+    std::fs::remove_file(&file).expect("it is there");
+}

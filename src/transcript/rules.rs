@@ -64,6 +64,11 @@ fn as_far_as_told(bytes: &[u8], more: bool) -> Cow<'_, [u8]> {
     [&bytes[..lines], b"\r\n\r\n"].concat().into()
 }
 
+/// The terms of the client in the play, whose connection is plain, also where it is performed over TLS.
+fn as_written(terms: &Terms) -> Terms {
+    Terms { secure: false, ..terms.clone() }
+}
+
 /// What a client was told.
 struct Answer<'a> {
     status: u16,
@@ -109,11 +114,12 @@ impl<'a> Answer<'a> {
 /// Holds what a client heard against what it should. `terms`: those of the client, where it asked for a connection.
 pub fn client(due: &Due, heard: &[u8], ended: bool, terms: Option<&Terms>) -> Held {
     let side = Side::Downstream;
+    let written = terms.map(as_written);
     let (at_last, so_far) = (as_far_as_told(&due.at_last, due.more), as_far_as_told(&due.so_far, due.more));
-    let Some(last) = Answer::read(&at_last, terms) else {
+    let Some(last) = Answer::read(&at_last, written.as_ref()) else {
         return silence(side, due, heard, ended);
     };
-    let now = Answer::read(&so_far, terms);
+    let now = Answer::read(&so_far, written.as_ref());
     let Some(got) = Answer::read(heard, terms) else {
         return match now {
             Some(_) => not_yet(side, "the answer", status(last.status), "nothing whole".to_owned(), ended),
@@ -136,7 +142,7 @@ pub fn client(due: &Due, heard: &[u8], ended: bool, terms: Option<&Terms>) -> He
 /// Holds the answer to a client's opening handshake against what it should be, and nothing of what follows.
 pub fn answer(due: &Due, heard: &[u8], ended: bool, terms: Option<&Terms>) -> Held {
     let expected = as_far_as_told(&due.at_last, due.more);
-    let Some(last) = Answer::read(&expected, terms) else { return Held::Right };
+    let Some(last) = Answer::read(&expected, terms.map(as_written).as_ref()) else { return Held::Right };
     let Some(got) = Answer::read(heard, terms) else {
         return not_yet(Side::Downstream, "the answer", status(last.status), "nothing whole".to_owned(), ended);
     };

@@ -8,12 +8,13 @@ use std::time::Duration;
 use hybridge::conversation::Side;
 use hybridge::dialect::hybi;
 use hybridge::dialect::terms::Terms;
+use hybridge::proxy::tls::{Stream, Tls};
 use hybridge::transcript::rules::{self, Held};
 use hybridge::transcript::{
     Act, Beat, Cue, Cutting, Difference, Ending, Mismatch, SIDES, Script, Transcript, UPSTREAM_KEY, index,
 };
-use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::line::Line;
 use super::solo;
@@ -42,6 +43,8 @@ pub enum Outcome {
 pub struct Against {
     /// Where it listens.
     pub server: Server,
+    /// Whom it is believed to be, where it speaks TLS.
+    pub tls: Option<Tls>,
     /// Where it reaches its backend, which is us.
     pub backend: Option<TcpListener>,
     /// How what is said is cut.
@@ -61,6 +64,8 @@ pub struct Server {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// Whether it speaks TLS there.
+    pub secure: bool,
 }
 
 impl Against {
@@ -122,11 +127,17 @@ impl Against {
 
     /// Connects to the server.
     pub async fn connect(&self) -> Result<Line, String> {
-        let Server { host, port } = &self.server;
-        let connecting = tokio::net::TcpStream::connect((host.as_str(), *port));
-        match timeout_at(Instant::now() + self.patience, connecting).await {
-            Ok(Ok(stream)) => Line::of(stream).map_err(|error| error.to_string()),
-            Ok(Err(error)) => Err(format!("cannot connect to {host}:{port}: {error}")),
+        let Server { host, port, .. } = &self.server;
+        let connecting = async {
+            let stream = TcpStream::connect((host.as_str(), *port)).await;
+            let stream = stream.map_err(|error| format!("cannot connect to {host}:{port}: {error}"))?;
+            match &self.tls {
+                Some(tls) => tls.connect(stream, host).await.map_err(|error| format!("{host}:{port}: {error}")),
+                None => Ok(Stream::Plain(stream)),
+            }
+        };
+        match timeout(self.patience, connecting).await {
+            Ok(stream) => Line::of(stream?).map_err(|error| error.to_string()),
             Err(_) => Err(format!("cannot connect to {host}:{port} within {} s", self.patience.as_secs())),
         }
     }
@@ -176,7 +187,7 @@ impl<'a> Scene<'a> {
             // What an earlier play left behind is not this one's.
             while let Ok(Ok(_)) = timeout_at(Instant::now(), backend.accept()).await {}
         }
-        let terms = rules::terms(&script.said(Side::Downstream), false);
+        let terms = rules::terms(&script.said(Side::Downstream), against.server.secure);
         let own = backend.and_then(|backend| backend.local_addr().ok()).map(|own: SocketAddr| own.to_string());
         let lines = [Some(against.connect().await?), None];
         Ok(Scene { against, script, backend, own: own.unwrap_or_default(), terms, lines, from: 0 })
@@ -281,7 +292,7 @@ impl<'a> Scene<'a> {
             accepted = backend => accepted,
         };
         if let Some(Ok((stream, _))) = accepted {
-            self.lines[1] = Line::of(stream).ok();
+            self.lines[1] = Line::of(Stream::Plain(stream)).ok();
         }
     }
 }

@@ -3,16 +3,16 @@
 use std::io;
 use std::time::Duration;
 
+use hybridge::proxy::tls::Stream;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 /// The most bytes that are kept of what a server says.
 const MAX_HEARD: usize = 64 << 20;
 
 /// A connection, and all that came on it.
 pub struct Line {
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     /// What was heard so far.
     pub heard: Vec<u8>,
     /// Whether the peer has ended its stream.
@@ -25,8 +25,8 @@ impl Line {
     ///
     /// # Errors
     /// The stream is gone already.
-    pub fn of(stream: TcpStream) -> io::Result<Line> {
-        stream.set_nodelay(true)?;
+    pub fn of(stream: Stream) -> io::Result<Line> {
+        stream.tcp().set_nodelay(true)?;
         Ok(Line { stream: Some(stream), heard: Vec::new(), ended: false, reset: false })
     }
 
@@ -79,7 +79,7 @@ impl Line {
     /// Breaks the connection off.
     pub fn reset(&mut self) {
         if let Some(stream) = self.stream.take() {
-            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
         }
         self.reset = true;
     }

@@ -16,7 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use hybridge::transcript::{Act, Cutting, Transcript, play, play_cut};
+use hybridge::conversation::Side;
+use hybridge::proxy::tls::{Tls, Trust};
+use hybridge::sniff;
+use hybridge::transcript::{Act, Cutting, Script, Transcript, play, play_cut};
 
 use self::against::{Against, Outcome, Server};
 use self::report::{Report, Result as PlayResult, Verdict};
@@ -27,12 +30,18 @@ pub struct Arguments {
     /// Plays, or folders of them; fixtures/README.md says how they are written
     #[arg(required = true, value_name = "FILE|FOLDER")]
     paths: Vec<PathBuf>,
-    /// Play the client's part at this server or proxy: HOST:PORT or ws://HOST:PORT
+    /// Play the client's part at this server or proxy: HOST:PORT, ws://HOST:PORT, or wss://HOST:PORT for TLS
     #[arg(long, value_name = "ADDRESS")]
     against: Option<Server>,
     /// Be the backend too: the address that the proxy under test has as its upstream
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = super::address, requires = "against")]
     upstream: Option<std::net::SocketAddr>,
+    /// Believe certificates of the authorities in this PEM file, and no others [default: those of this machine]
+    #[arg(long, value_name = "FILE", requires = "against")]
+    ca: Option<PathBuf>,
+    /// Believe every certificate
+    #[arg(long, requires = "against", conflicts_with = "ca")]
+    insecure: bool,
     /// The server sends every message back, and is held to that
     #[arg(long, requires = "against", conflicts_with = "upstream")]
     echo: bool,
@@ -81,8 +90,12 @@ impl FromStr for Server {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Server, String> {
-        const FORM: &str = "write HOST:PORT or ws://HOST:PORT, without a path: the plays have their own";
-        let authority = text.strip_prefix("ws://").unwrap_or(text);
+        const FORM: &str =
+            "write HOST:PORT, ws://HOST:PORT or wss://HOST:PORT, without a path: the plays have their own";
+        let (secure, authority) = match text.strip_prefix("wss://") {
+            Some(authority) => (true, authority),
+            None => (false, text.strip_prefix("ws://").unwrap_or(text)),
+        };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let (host, port) = authority.rsplit_once(':').ok_or(FORM)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -91,7 +104,7 @@ impl FromStr for Server {
         if host.is_empty() || host.contains(odd) {
             return Err(FORM.to_owned());
         }
-        Ok(Server { host: host.to_owned(), port })
+        Ok(Server { host: host.to_owned(), port, secure })
     }
 }
 
@@ -189,9 +202,6 @@ fn pure(file: &Path, split: Option<Split>) -> (String, Verdict) {
 
 /// Whether a recording shows an ordinary request and its answer.
 fn shows_http_passing(transcript: &Transcript) -> bool {
-    use hybridge::conversation::Side;
-    use hybridge::sniff;
-    use hybridge::transcript::Script;
     let Ok(script) = Script::read(transcript) else { return false };
     let said = script.said(Side::Downstream);
     let answered = !script.heard(Side::Downstream, script.beats.len()).is_empty();
@@ -213,7 +223,13 @@ fn over_the_network(
             }
             None => None,
         };
+        let trust = match (&arguments.ca, arguments.insecure) {
+            (_, true) => Trust::Anybody,
+            (Some(file), _) => Trust::File(file.clone()),
+            (None, false) => Trust::System,
+        };
         let against = Against {
+            tls: if server.secure { Some(Tls::new(&trust)?) } else { None },
             server,
             backend,
             cutting: arguments.split.map_or(Cutting::Whole, |split| split.0),

@@ -34,7 +34,7 @@ pub async fn perform(against: &Against, script: &Script) -> Result<(), (usize, M
     let line = against.connect().await.map_err(|why| (1, Mismatch::Unplayable(why)))?;
     let said = script.said(Side::Downstream);
     let told = script.due(Side::Downstream, script.beats.len());
-    let mut solo = Solo { against, line, terms: rules::terms(&said, false), told };
+    let mut solo = Solo { against, line, terms: rules::terms(&said, against.server.secure), told };
     let mut from = 0;
     for (number, beat) in script.beats.iter().enumerate() {
         let differs = |mismatch| (beat.line, mismatch);
