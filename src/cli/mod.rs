@@ -1,6 +1,9 @@
 //! The commands, and what they exit with: 0 for done, 1 for a failure that was explained, 2 for misuse.
 
+mod bytes;
+mod client;
 mod demo;
+mod dial;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -23,6 +26,8 @@ struct Arguments {
 enum Command {
     /// See a client of every dialect at work, and chat with them in the browser
     Demo(demo::Arguments),
+    /// Talk to a server in any dialect: lines in, messages out
+    Dial(Box<dial::Arguments>),
     /// Stand in front of a backend and serve
     Serve(serve::Arguments),
     /// Read a configuration file and say what it means, or everything that is wrong with it
@@ -37,6 +42,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(arguments),
+        // It has exit codes of its own.
+        Command::Dial(arguments) => return dial::run(*arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check { config } => check(&config),
     };
