@@ -121,8 +121,11 @@ class Runner:
         self._keep_all = keep_all
         self._numbers = itertools.count(1)
 
-    def run(self, client, program, lane, plays):
-        """One process of the client, a connection for each scenario; returns their differences by name, and the folder."""
+    def run(self, client, program, lane, plays, more=(), host=None):
+        """One process of the client, a connection for each scenario; returns their differences by name, and the folder.
+
+        `more` are further lines for every plan; `host` is what the client calls the server if not by its address.
+        """
         number = next(self._numbers)
         folder = self._folder / f"{number}-{client.name}-{lane.name}"
         folder.mkdir()
@@ -131,7 +134,7 @@ class Runner:
         paths = []
         for scenario, plan in zip(plays, plans):
             path = f"/{scenario.behaviour}/{idents[scenario.name]}?client={client.name}"
-            plan.write_text(scenario.plan(client, f"ws://{lane.address}{path}"))
+            plan.write_text(scenario.plan(client, f"ws://{lane.address}{path}") + "".join(f"{line}\n" for line in more))
             paths.append(path if client.query else path.split("?")[0])
 
         child = Child([*program.command, *plans], folder / "stderr", program.env)
@@ -143,7 +146,7 @@ class Runner:
         for scenario, path, lines in zip(plays, paths, spoken):
             # Who never got in leaves no record to wait for.
             records = lane.backend.records(idents[scenario.name], SETTLE_SECONDS if lines else 0)
-            found = verdict.judge(client, scenario, path, lane.address, lines, records, lane.blind)
+            found = verdict.judge(client, scenario, path, host or lane.address, lines, records, lane.blind)
             if found and exit_code != 0:
                 how = "did not end in time" if exit_code is None else f"ended with exit code {exit_code}"
                 found.append(f"client: its process {how}: {child.complaint()}")

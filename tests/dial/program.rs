@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
 use md5::{Digest as _, Md5};
@@ -65,7 +66,18 @@ impl Dial {
     #[track_caller]
     pub fn prints(&mut self, expected: impl AsRef<[u8]>) {
         let mut printed = vec![0; expected.as_ref().len()];
-        self.stdout.as_mut().expect("stdout is open").read_exact(&mut printed).expect("it prints");
+        let mut stdout = self.stdout.take().expect("stdout is open");
+        // In a thread, for reading a pipe has no deadline.
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            let read = stdout.read_exact(&mut printed);
+            let _ = sender.send((stdout, read.map(|()| printed)));
+        });
+        let Ok((stdout, printed)) = receiver.recv_timeout(PATIENCE) else {
+            panic!("{} was not printed", shown(expected.as_ref()))
+        };
+        self.stdout = Some(stdout);
+        let printed = printed.expect("it prints");
         assert_eq!(shown(&printed), shown(expected.as_ref()));
     }
 
@@ -130,7 +142,7 @@ fn number(request: &str, key: &str) -> u32 {
     let value = field(request, key).expect("hixie-76 sends both keys");
     let digits: u64 = value.chars().filter(char::is_ascii_digit).collect::<String>().parse().expect("digits");
     let spaces = value.matches(' ').count() as u64;
-    assert!(spaces > 0 && digits % spaces == 0, "{value}");
+    assert!(spaces > 0 && digits.is_multiple_of(spaces), "{value}");
     u32::try_from(digits / spaces).expect("32 bits")
 }
 
