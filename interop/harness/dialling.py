@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 
+import bridges
 import catalog
 import rows
 import scenarios
@@ -19,13 +20,14 @@ class Server:
     dialects: tuple  # as dial calls them
     blind: dict  # by dialect: what it cannot see
     tls: bool = False
+    bridge: bridges.Bridge = None  # the server is reached through it
 
 
 @dataclass(frozen=True)
 class Known:
     """A fault of the server's own. It is counted by itself, and asked for: should it be gone, its row fails."""
 
-    said: str  # part of every difference
+    said: str  # found in every scenario
     reason: str
 
 
@@ -86,6 +88,9 @@ SERVERS = (
     Server(catalog.Backend("ws", "npm ws", catalog.ws_backend), ("8", "13"), {}),
     Server(catalog.Backend("ws-tls", "npm ws, wss", ws_with_tls), ("8", "13"), {}, tls=True),
     Server(catalog.Backend("websockets", "Python websockets", catalog.websockets_backend), ("13",), {}),
+    # A bridge answers pings itself, or its library does.
+    *(Server(catalog.Backend(bridge.name, bridge.title, catalog.ws_backend), bridge.dialects, {}, bridge=bridge)
+      for bridge in bridges.BRIDGES),
 )
 
 KNOWN = {
@@ -110,7 +115,7 @@ def plays(dialect):
 
 def run(chosen, hybridge, folder, keep_all, totals):
     """Performs and prints the rows, and adds to the totals."""
-    print(f"\n{'hybridge dial':<22}{'dialect':<10}{'server':<32}")
+    print(f"\n{'hybridge dial':<22}{'dialect':<10}{'server':<36}")
     runner = stage.Runner(folder, keep_all)
     lanes = {}
     known = 0
@@ -118,8 +123,7 @@ def run(chosen, hybridge, folder, keep_all, totals):
         lane = lanes.setdefault(server.backend.name, None) or _open(server, folder)
         lanes[server.backend.name] = lane
         cell, is_known = _perform(server, dialect, lane, hybridge, runner)
-        title = f"{lane.title}"
-        print(f"{'dial-' + dialect:<22}{DIALECTS[dialect][0]:<10}{title:<32}{'known fault' if is_known else cell}")
+        print(f"{'dial-' + dialect:<22}{DIALECTS[dialect][0]:<10}{lane.title:<36}{'known fault' if is_known else cell}")
         for note in cell.notes:
             print(f"    {note}")
         known += is_known
@@ -128,13 +132,18 @@ def run(chosen, hybridge, folder, keep_all, totals):
     for lane in lanes.values():
         lane.stop()
     if known:
-        print(f"{known} known faults of servers, counted neither as passed nor as failed")
+        print(f"faults of servers, known and counted neither as passed nor as failed: {known}")
 
 
 def _open(server, folder):
     named = replace(server.backend, name=f"dial-{server.backend.name}")
     try:
-        return stage.Lane(named, server.backend.install(), None, folder)
+        bridge = server.bridge
+        front = bridge and (lambda upstream: bridges.Running(bridge, upstream.rsplit(":", 1)[1], folder))
+        lane = stage.Lane(named, server.backend.install(), front, folder)
+        if bridge:
+            lane.title = f"{bridge.title} {bridge.install().version}"
+        return lane
     except tools.Missing as reason:
         return stage.ClosedLane(named, str(reason), is_missing=True)
     except (tools.Broken, stage.CannotStart) as reason:
@@ -151,7 +160,8 @@ def _perform(server, dialect, lane, hybridge, runner):
     if server.tls:
         more = (f"tls {tools.certificate(TLS_NAME)[1]}", f"name {TLS_NAME}")
     client = catalog.Client(f"dial-{dialect}", "hybridge dial", name, None, closes, binary=dialect not in ("75", "76"))
-    host = lane.address.replace("127.0.0.1", TLS_NAME) if server.tls else lane.address
+    # What the server is called by who dials it.
+    host = lane.address.replace("127.0.0.1", TLS_NAME) if server.tls else lane.backend.address
     program = catalog.Program("", (*catalog.python(), tools.INTEROP / "clients" / "dial.py", dialect, hybridge))
     lane.blind = server.blind.get(dialect, ())
     started = time.monotonic()

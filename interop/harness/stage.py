@@ -81,13 +81,18 @@ class Lane:
     """A backend, and in front of it what clients dial: hybridge, or without one the backend itself."""
 
     def __init__(self, backend, program, hybridge, folder):
+        """`hybridge` is its binary, or a function that puts something else before a backend's address."""
         self.name = backend.name
         self.blind = backend.blind
         self.title = f"{backend.title} {program.version}"
         self.backend = Backend(backend, program, folder / f"backend-{backend.name}.stderr")
         self._servers = [self.backend]
         self.address = self.backend.address
-        if hybridge:
+        if callable(hybridge):
+            front = hybridge(self.backend.address)
+            self._servers.append(front)
+            self.address = front.address
+        elif hybridge:
             front = Hybridge(hybridge, self.backend.address, folder / f"hybridge-{backend.name}.stderr")
             self._servers.append(front)
             self.address = front.address

@@ -10,6 +10,9 @@ use hybridge::event::Keys as _;
 use hybridge::proxy::Fresh;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+/// Bytes of an answer that are read at a time.
+const READ: usize = 4 << 10;
+
 /// What has passed of an opening handshake, also of one that failed.
 #[derive(Debug, Default)]
 pub struct Handshake {
@@ -68,6 +71,7 @@ pub async fn shake_hands(
             Ok(None) => {}
             Err(rule) => return Err(Unopened::Wrong(rule)),
         }
+        handshake.heard.reserve(READ);
         if stream.read_buf(&mut handshake.heard).await.map_err(Unopened::Broken)? == 0 {
             return Err(Unopened::HungUp);
         }

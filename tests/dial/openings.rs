@@ -167,7 +167,8 @@ fn refused(dialect: Dialect, change: impl Fn(Vec<u8>) -> Vec<u8>, expected: &str
     wire.hears_end();
     let said = dial.exits(1);
     assert!(said.contains(expected) && said.contains("\n< \"\\r\\n\"\n"), "{dialect}: {expected} in {said}");
-    assert!(said.contains("hybridge explain") || said.contains("see --"), "{said}");
+    let hints = ["hybridge explain", "see --", "its answer says why"];
+    assert!(hints.iter().any(|hint| said.contains(hint)), "{said}");
 }
 
 fn replaced(from: &'static str, to: &'static str) -> impl Fn(Vec<u8>) -> Vec<u8> {
@@ -197,6 +198,20 @@ fn a_wrong_answer_names_the_rule_and_shows_the_head() {
         refused(dialect, replaced("Accept: ", "Accept: A"), "did not answer the key");
         refused(dialect, replaced("\r\n\r\n", "\r\nSec-WebSocket-Protocol: x\r\n\r\n"), "was not asked for");
     }
+}
+
+#[test]
+fn what_a_server_says_when_it_declines_is_shown_however_late() {
+    let server = Backend::listen();
+    let mut dial = Dial::start(&[&format!("ws://{}/demo", server.address())]);
+    let mut wire = server.accept();
+    wire.head();
+    wire.say("HTTP/1.1 403 Forbidden\r\nContent-Length: 15\r\n\r\nnot from");
+    std::thread::sleep(ms(50));
+    wire.say(" there\n");
+    wire.fin();
+    let said = dial.exits(1);
+    assert!(said.contains("\n< \"not from there\\n\"\n") && said.contains("status 403"), "{said}");
 }
 
 #[test]

@@ -9,9 +9,11 @@ mod session;
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use hybridge::dialect::terms::Terms;
+use hybridge::dialect::terms::{Terms, WrongAnswer};
 use hybridge::proxy::tls::{Stream, Tls, TlsFault};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -23,6 +25,11 @@ use self::pump::{BadInput, Patience, Pump, Seen, Signals};
 use self::session::{Ending, Session};
 use crate::cli::bytes::quoted;
 use crate::cli::client::{self, Handshake, Unopened};
+
+/// How long a server that declines may take to say why, and how many bytes of that are read.
+const REASON: Duration = Duration::from_millis(500);
+/// See [`REASON`].
+const LONGEST_REASON: u64 = 4 << 10;
 
 /// What the process exits with. `arguments::EXITS` tells users the same.
 #[derive(Clone, Copy)]
@@ -91,6 +98,9 @@ async fn open(plan: &Plan) -> Result<(Stream, Session), String> {
     let mut stream = connect(plan).await?;
     let mut handshake = Handshake::default();
     let opened = client::shake_hands(&mut stream, &plan.ask, &mut handshake).await;
+    if let Err(Unopened::Wrong(WrongAnswer::Declined(_))) = opened {
+        let _ = timeout(REASON, (&mut stream).take(LONGEST_REASON).read_to_end(&mut handshake.heard)).await;
+    }
     plan.habits.trace.head(Voice::Us, &handshake.said);
     plan.habits.trace.head(Voice::Server, &handshake.heard);
     let terms = plan.ask.terms();
@@ -112,7 +122,7 @@ async fn open(plan: &Plan) -> Result<(Stream, Session), String> {
 
 /// Why it did not open, and what to do about it.
 fn explained(unopened: &Unopened, terms: &Terms) -> String {
-    use hybridge::dialect::terms::WrongAnswer as W;
+    use WrongAnswer as W;
     let dialect = terms.dialect;
     let hint = match unopened {
         Unopened::Broken(_) | Unopened::HungUp => {
@@ -125,6 +135,7 @@ fn explained(unopened: &Unopened, terms: &Terms) -> String {
             Some(origin) => format!("it should have been {origin}; see --origin"),
             None => "none was sent, so none should have come; see --origin".to_owned(),
         },
+        Unopened::Wrong(W::Declined(_)) => "its answer says why, if it does; -v shows what it was asked".to_owned(),
         Unopened::Wrong(_) => format!("-v shows the request, and `hybridge explain` reads such bytes in {dialect}"),
     };
     format!("{unopened} ({hint})")
