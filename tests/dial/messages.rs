@@ -227,6 +227,7 @@ fn a_reader_that_takes_nothing_holds_the_server_back() {
     assert!(stuck, "64 MiB went somewhere");
     assert!(dial.peak() < PEAK, "{} KiB", dial.peak());
     dial.signal("INT");
+    wire.gets(CLOSE, status(1001, ""));
     dial.signal("TERM");
     assert_eq!(dial.ended().code, Some(143));
 }

@@ -67,15 +67,10 @@ impl Dial {
     pub fn prints(&mut self, expected: impl AsRef<[u8]>) {
         let mut printed = vec![0; expected.as_ref().len()];
         let mut stdout = self.stdout.take().expect("stdout is open");
-        // In a thread, for reading a pipe has no deadline.
-        let (sender, receiver) = channel();
-        thread::spawn(move || {
+        let (stdout, printed) = within_patience(&format!("printing {}", shown(expected.as_ref())), move || {
             let read = stdout.read_exact(&mut printed);
-            let _ = sender.send((stdout, read.map(|()| printed)));
+            (stdout, read.map(|()| printed))
         });
-        let Ok((stdout, printed)) = receiver.recv_timeout(PATIENCE) else {
-            panic!("{} was not printed", shown(expected.as_ref()))
-        };
         self.stdout = Some(stdout);
         let printed = printed.expect("it prints");
         assert_eq!(shown(&printed), shown(expected.as_ref()));
@@ -103,10 +98,14 @@ impl Dial {
 
     /// Waits for its end.
     pub fn ended(&mut self) -> Ended {
-        let mut stdout = Vec::new();
-        if let Some(mut pipe) = self.stdout.take() {
-            pipe.read_to_end(&mut stdout).expect("stdout can be read");
-        }
+        let stdout = match self.stdout.take() {
+            Some(mut pipe) => within_patience("the program ends its stdout", move || {
+                let mut rest = Vec::new();
+                pipe.read_to_end(&mut rest).expect("stdout can be read");
+                rest
+            }),
+            None => Vec::new(),
+        };
         let mut status = None;
         eventually("the program ends", || {
             status = self.process.try_wait().expect("it can be waited for");
@@ -130,6 +129,14 @@ impl Drop for Dial {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Reads a pipe in a thread of its own, for that has no deadline.
+#[track_caller]
+fn within_patience<T: Send + 'static>(what: &str, read: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = channel();
+    thread::spawn(move || sender.send(read()));
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
 /// Runs it without a server that minds, to its end, with nothing on stdin.
