@@ -1,6 +1,9 @@
 //! The commands, and what they exit with: 0 for done, 1 for a failure that was explained, 2 for misuse.
 
+mod bytes;
+mod client;
 mod demo;
+mod dial;
 mod replay;
 mod serve;
 
@@ -24,6 +27,8 @@ struct Arguments {
 enum Command {
     /// See a client of every dialect at work, and chat with them in the browser
     Demo(demo::Arguments),
+    /// Talk to a server in any dialect: lines in, messages out
+    Dial(Box<dial::Arguments>),
     /// Stand in front of a backend and serve
     Serve(serve::Arguments),
     /// Perform recorded conversations: through the pure core, or against a running server or proxy
@@ -40,6 +45,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(arguments),
+        // It has exit codes of its own.
+        Command::Dial(arguments) => return dial::run(*arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Check { config } => check(&config),
