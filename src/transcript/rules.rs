@@ -139,19 +139,36 @@ pub fn client(due: &Due, heard: &[u8], ended: bool, terms: Option<&Terms>) -> He
     frames(side, &now, &last.meanings(dialect), &got.meanings(dialect), due, ended)
 }
 
-/// Holds the answer to a client's opening handshake against what it should be, and nothing of what follows.
+/// Holds the answer of a server whose backend nobody knows against what it should be: one that opens the connection, or
+/// a refusal. What was agreed on, and how a refusal says so, is the server's own.
 pub fn answer(due: &Due, heard: &[u8], ended: bool, terms: Option<&Terms>) -> Held {
-    let expected = as_far_as_told(&due.at_last, due.more);
-    let Some(last) = Answer::read(&expected, terms.map(as_written).as_ref()) else { return Held::Right };
+    let side = Side::Downstream;
+    let expected = as_far_as_told(&due.so_far, due.more);
+    let last = Answer::read(&expected, terms.map(as_written).as_ref());
+    let opens = last.as_ref().is_some_and(|last| last.status == 101);
     let Some(got) = Answer::read(heard, terms) else {
-        return not_yet(Side::Downstream, "the answer", status(last.status), "nothing whole".to_owned(), ended);
+        return match last {
+            // Nobody is told more than that.
+            _ if !opens && ended => Held::Right,
+            Some(last) => not_yet(side, "the answer", status(last.status), "nothing whole".to_owned(), ended),
+            None => Held::NotYet(Mismatch::End { side, got: false }),
+        };
     };
-    if let Err(wrong) = same_answer(&last, &got) {
-        return Held::Wrong(wrong);
-    }
-    match got.verdict == Ok(None) && last.verdict != Ok(None) {
-        true => not_yet(Side::Downstream, "the answer", "16 bytes for the challenge".into(), "fewer".into(), ended),
-        false => Held::Right,
+    let differs = |expected: &str, got: String| {
+        Held::Wrong(Mismatch::Rule { side, what: "the answer".to_owned(), expected: expected.to_owned(), got })
+    };
+    match (&got.verdict, last) {
+        (Ok(Some(_)), _) if opens => Held::Right,
+        // Its proof comes once the client has sent what it is made of.
+        (Ok(None), Some(Answer { verdict: Ok(None), .. })) => Held::Right,
+        (Ok(None), _) if opens => {
+            not_yet(side, "the answer", "16 bytes for the challenge".into(), "fewer".into(), ended)
+        }
+        // A play may show what some browser does not take.
+        (got, Some(last)) if opens && *got == last.verdict => Held::Right,
+        (Err(rule), _) if opens => differs("one that opens the connection", format!("one that {rule}")),
+        _ if got.status == 101 => differs("a refusal", "one that opens the connection".to_owned()),
+        _ => Held::Right,
     }
 }
 

@@ -368,7 +368,10 @@ fn plain_request(dialect: Dialect, path: &str) -> String {
         (Dialect::Hixie76, None) => "Sec-WebSocket-Key1: 1 2\r\nSec-WebSocket-Key2: 3 4\r\n".to_owned(),
         _ => String::new(),
     };
-    format!("GET {path} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nHost: example.com\r\n{proof}\r\n")
+    format!(
+        "GET {path} HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: example.com\r\n\
+         Origin: http://example.com\r\n{proof}\r\n"
+    )
 }
 
 /// An upstream's plainest consent.

@@ -85,7 +85,7 @@ impl Against {
         };
         let went = match &self.backend {
             Some(backend) => self.play(&script, Some(backend)).await,
-            None if script.is_one_sided() || !script.has_upstream() => self.play(&script, None).await,
+            None if script.is_one_sided() => self.play(&script, None).await,
             None => solo::perform(self, &script).await,
         };
         match went {
@@ -108,8 +108,12 @@ impl Against {
         if silent {
             return Some("show nothing that could be heard".to_owned());
         }
-        (self.backend.is_none() && solo::depends_on_backend(script))
-            .then(|| "show what becomes of a backend's refusal (--upstream plays the backend)".to_owned())
+        match () {
+            () if self.backend.is_some() => None,
+            () if solo::depends_on_backend(script) => Some("show what becomes of a backend's refusal".to_owned()),
+            () if solo::uses_extension(script) => Some("use an extension that the backend agrees to".to_owned()),
+            () => None,
+        }
     }
 
     async fn play(&self, script: &Script, backend: Option<&TcpListener>) -> Result<(), (usize, Mismatch)> {

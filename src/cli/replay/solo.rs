@@ -21,12 +21,22 @@ pub fn depends_on_backend(script: &Script) -> bool {
     script.opens.is_none() && refused && of_backend
 }
 
+/// Whether the play goes on in an extension that its backend agreed to.
+pub fn uses_extension(script: &Script) -> bool {
+    let terms = rules::terms(&script.said(Side::Downstream), false);
+    let told = script.heard(Side::Downstream, script.beats.len());
+    let opened = terms.and_then(|terms| terms.judge(&told).ok().flatten());
+    opened.is_some_and(|opened| opened.extensions.is_some())
+}
+
 struct Solo<'a> {
     against: &'a Against,
     line: Line,
     terms: Option<Terms>,
     /// All that the client hears in the play.
     told: Due,
+    /// Whether it has ended its stream.
+    leaves: bool,
 }
 
 /// Performs the client's part.
@@ -34,13 +44,21 @@ pub async fn perform(against: &Against, script: &Script) -> Result<(), (usize, M
     let line = against.connect().await.map_err(|why| (1, Mismatch::Unplayable(why)))?;
     let said = script.said(Side::Downstream);
     let told = script.due(Side::Downstream, script.beats.len());
-    let mut solo = Solo { against, line, terms: rules::terms(&said, against.server.secure), told };
+    let mut solo = Solo { against, line, terms: rules::terms(&said, against.server.secure), told, leaves: false };
     let mut from = 0;
+    // What the client has said, and had heard when it last spoke.
+    let (mut spoken, mut heard) = (Vec::new(), 0);
     for (number, beat) in script.beats.iter().enumerate() {
         let differs = |mismatch| (beat.line, mismatch);
         let of_client = matches!(beat.cue, Cue::Says(Side::Downstream, _) | Cue::Ends(Side::Downstream, _));
-        if of_client && !script.heard(Side::Downstream, number).is_empty() {
-            solo.listen_for(Solo::answer).await.map_err(differs)?;
+        let hears = script.heard(Side::Downstream, number).len();
+        if of_client && hears > std::mem::replace(&mut heard, hears) {
+            let due = script.due(Side::Downstream, number);
+            solo.listen_for(|solo| solo.answer(&due)).await.map_err(differs)?;
+            // In the play it goes on only when it has heard something: let it.
+            if let Some((meant, terms)) = solo.meant(&spoken) {
+                solo.listen_for(|solo| solo.follows(&meant, &terms)).await.map_err(differs)?;
+            }
         }
         if against.timing && of_client {
             sleep(beat.pause).await;
@@ -48,12 +66,16 @@ pub async fn perform(against: &Against, script: &Script) -> Result<(), (usize, M
         match &beat.cue {
             Cue::Says(side, speech) => {
                 if *side == Side::Downstream {
+                    spoken.extend_from_slice(&speech.bytes);
                     // A server that has ended the connection by now is found by what it said.
                     let _ = against.say(&mut solo.line, speech, from).await;
                 }
                 from += speech.bytes.len();
             }
-            Cue::Ends(Side::Downstream, Ending::Fin) => solo.line.end().await,
+            Cue::Ends(Side::Downstream, Ending::Fin) => {
+                solo.line.end().await;
+                solo.leaves = true;
+            }
             Cue::Ends(Side::Downstream, Ending::Reset) => {
                 solo.line.reset();
                 return Ok(());
@@ -62,13 +84,14 @@ pub async fn perform(against: &Against, script: &Script) -> Result<(), (usize, M
         }
     }
     let line = script.beats.last().map_or(1, |beat| beat.line);
-    solo.listen_for(Solo::answer).await.map_err(|mismatch| (line, mismatch))?;
+    let due = script.due(Side::Downstream, script.beats.len());
+    solo.listen_for(|solo| solo.answer(&due)).await.map_err(|mismatch| (line, mismatch))?;
     solo.conclude(&said).await.map_err(|mismatch| (line, mismatch))
 }
 
 impl Solo<'_> {
-    fn answer(&self) -> Held {
-        rules::answer(&self.told, &self.line.heard, self.line.ended, self.terms.as_ref())
+    fn answer(&self, due: &Due) -> Held {
+        rules::answer(due, &self.line.heard, self.line.ended, self.terms.as_ref())
     }
 
     /// Listens until what is demanded has come.
@@ -87,17 +110,19 @@ impl Solo<'_> {
         }
     }
 
+    /// What the client meant by all it said, if the play lets it in.
+    fn meant(&self, said: &[u8]) -> Option<(Heard, Terms)> {
+        let terms = self.terms.clone()?;
+        rules::meant_by_server(&self.told.at_last, &terms)?;
+        Some((rules::meant_by_client(said, &terms, false), terms))
+    }
+
     /// Demands what follows from all that the client said.
     async fn conclude(&mut self, said: &[u8]) -> Result<(), Mismatch> {
-        let told = self.terms.as_ref().and_then(|terms| rules::meant_by_server(&self.told.at_last, terms));
-        let (Some(terms), Some(_)) = (self.terms.clone(), told) else {
+        let Some((meant, terms)) = self.meant(said) else {
             // Refused: all that is left to come is the end.
             return self.listen_for(|solo| ended(&solo.line, true)).await;
         };
-        let extensions = terms
-            .judge(&self.told.at_last)
-            .is_ok_and(|opened| opened.is_some_and(|opened| opened.extensions.is_some()));
-        let meant = rules::meant_by_client(said, &terms, extensions);
         let deadline = Instant::now() + SURPLUS;
         while timeout_at(deadline, self.line.hear()).await.is_ok() {}
         self.listen_for(|solo| solo.follows(&meant, &terms)).await
@@ -115,6 +140,7 @@ impl Solo<'_> {
             let (what, expected) = ("a frame".to_owned(), "a well-formed one".to_owned());
             return Held::Wrong(Mismatch::Rule { side, what, expected, got: format!("one of a server that {broken}") });
         }
+        let closes = meant.broke.is_some() || meant.whole.iter().any(|meaning| matches!(meaning, Meaning::Close(..)));
         if self.against.echo {
             let messages = |all: &[Meaning]| -> Vec<Meaning> {
                 all.iter().filter(|meaning| matches!(meaning, Meaning::Text(_) | Meaning::Binary(_))).cloned().collect()
@@ -125,11 +151,11 @@ impl Solo<'_> {
             if !said.starts_with(&echoed) {
                 return Held::Wrong(mismatch());
             }
-            if said.len() > echoed.len() {
+            // Who leaves in the same breath may miss some.
+            if said.len() > echoed.len() && !closes && !self.leaves {
                 return Held::NotYet(mismatch());
             }
         }
-        let closes = meant.broke.is_some() || meant.whole.iter().any(|meaning| matches!(meaning, Meaning::Close(..)));
         let closed = got.whole.iter().any(|meaning| matches!(meaning, Meaning::Close(..)));
         if closes {
             return ended(&self.line, !closed);
