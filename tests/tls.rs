@@ -15,12 +15,14 @@ use tokio::net::TcpStream;
 
 use support::{Authority, Encrypted, listen};
 
-/// Says everything back, and its own close_notify after the client's.
+/// Says everything back, and its own close_notify after the client's, without which reading is an error.
 fn echo(mut stream: Encrypted) {
     let mut buffer = [0; 4096];
-    while let Ok(read @ 1..) = stream.read(&mut buffer) {
-        if stream.write_all(&buffer[..read]).is_err() {
-            return;
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) if stream.write_all(&buffer[..read]).is_ok() => {}
+            _ => return,
         }
     }
     stream.conn.send_close_notify();

@@ -37,9 +37,11 @@ def _protocol_websocket():
     return catalog.Program(version, ("perl", tools.INTEROP / "reference" / "bridge-protocol-websocket.pl"))
 
 
+ALL = ("75", "76", "7", "8", "13")
+
 BRIDGES = (
-    Bridge("bridge-websocket-driver", "websocket-driver bridge", _websocket_driver, ("75", "76", "7", "8", "13")),
-    Bridge("bridge-protocol-websocket", "Protocol::WebSocket bridge", _protocol_websocket, ("75", "76", "7", "8", "13")),
+    Bridge("bridge-websocket-driver", "websocket-driver bridge", _websocket_driver, ALL),
+    Bridge("bridge-protocol-websocket", "Protocol::WebSocket bridge", _protocol_websocket, ALL),
     Bridge("bridge-ws", "ws bridge", _ws, ("8", "13")),
 )
 

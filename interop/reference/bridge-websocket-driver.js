@@ -9,7 +9,7 @@ const { createHash } = crypto;
 crypto.createHash = (name) => {
   const hash = createHash(name);
   const update = hash.update;
-  hash.update = (data, encoding) => update.call(hash, data, encoding || (typeof data === 'string' ? 'binary' : undefined));
+  hash.update = (data, encoding = typeof data === 'string' ? 'binary' : undefined) => update.call(hash, data, encoding);
   return hash;
 };
 

@@ -163,7 +163,7 @@ impl Arguments {
             None => Trust::System,
         };
         let kind = if self.binary { Kind::Binary } else { Kind::Text };
-        let habits = Habits { kind, raw: self.raw, count: self.count, trace: Trace::new(self.verbose) };
+        let habits = Habits { kind, raw: self.raw, count: self.count, trace: Trace { level: self.verbose } };
         Ok(Plan {
             ask,
             connect,

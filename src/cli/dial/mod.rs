@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 pub use self::arguments::Arguments;
 use self::arguments::Plan;
-use self::print::{Printer, Trace, Voice, say};
+use self::print::{Printer, Voice, say};
 use self::pump::{BadInput, Patience, Pump, Seen, Signals};
 use self::session::{Ending, Session};
 use crate::cli::bytes::quoted;
@@ -225,12 +225,5 @@ fn verdict(ending: Ending, seen: Seen, plan: &Plan, is_terminal: bool) -> ExitCo
             say(&format!("hybridge: stdin cannot be read: {error}"));
             Exit::Misuse.into()
         }
-    }
-}
-
-impl Trace {
-    /// As often as -v was written.
-    fn new(level: u8) -> Trace {
-        Trace { level }
     }
 }

@@ -7,8 +7,7 @@ use hybridge::event::{Close, code};
 use hybridge::proxy::tls::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::error::SendError;
-use tokio::sync::mpsc::{self, Permit};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::lines::Input;
@@ -98,6 +97,8 @@ pub struct Pump<'p> {
     unflushed: bool,
     /// Our stream takes no more.
     shut: bool,
+    /// Nobody reads stdout any more.
+    unread: bool,
     /// A signal has come.
     signalled: bool,
     /// When waiting ends, and for what.
@@ -159,6 +160,7 @@ impl<'p> Pump<'p> {
             input_ended: false,
             unflushed: false,
             shut: false,
+            unread: false,
             signalled: false,
             deadline: None,
             stalled: None,
@@ -234,7 +236,15 @@ impl<'p> Pump<'p> {
                 // What it said before that may still be here to be read.
                 Err(_) => self.abandon(session),
             },
-            printed = self.printer.sender.reserve(), if stalled => self.print(printed, session),
+            Ok(room) = self.printer.sender.reserve(), if stalled => {
+                room.send(std::mem::take(&mut session.shown));
+                self.taken();
+            }
+            () = self.printer.sender.closed(), if !self.unread => {
+                self.trace.note("nobody reads stdout any more");
+                self.unread = true;
+                session.muted();
+            }
             input = self.stdin.recv(), if !self.input_ended && session.out.len() < FULL => self.take(input, session),
             exit = self.signals.next() => self.told_to_go(exit, session),
             () = sleep_until(ticking.map_or_else(Instant::now, |(_, at)| at)), if ticking.is_some() => {
@@ -255,14 +265,8 @@ impl<'p> Pump<'p> {
         (self.shut, self.unflushed) = (true, false);
     }
 
-    fn print(&mut self, room: Result<Permit<'_, Vec<u8>>, SendError<()>>, session: &mut Session) {
-        match room {
-            Ok(room) => room.send(std::mem::take(&mut session.shown)),
-            Err(_) => {
-                self.trace.note("nobody reads stdout any more");
-                session.muted();
-            }
-        }
+    /// stdout has taken what waited for it. The time that took is not the server's.
+    fn taken(&mut self) {
         let since = self.stalled.take().unwrap_or_else(Instant::now);
         if let Some((_, at)) = &mut self.deadline {
             *at += since.elapsed();
