@@ -1,6 +1,7 @@
 //! The commands, and what they exit with: 0 for done, 1 for a failure that was explained, 2 for misuse.
 
 mod demo;
+mod explain;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -31,6 +32,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Say what is wrong with a handshake or a recording, and the remedy
+    Explain(explain::Arguments),
 }
 
 /// Reads the arguments, does what they say, and returns the exit code.
@@ -39,6 +42,8 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check { config } => check(&config),
+        // It has its own exit codes: a fault that it finds is no failure of its own.
+        Command::Explain(arguments) => return explain::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
