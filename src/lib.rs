@@ -23,4 +23,6 @@ pub mod handshake;
 
 pub mod transcript;
 
+pub mod explain;
+
 pub mod proxy;

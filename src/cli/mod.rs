@@ -4,6 +4,7 @@ mod bytes;
 mod client;
 mod demo;
 mod dial;
+mod explain;
 mod replay;
 mod serve;
 
@@ -39,6 +40,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Say what is wrong with a handshake or a recording, and the remedy
+    Explain(explain::Arguments),
 }
 
 /// Reads the arguments, does what they say, and returns the exit code.
@@ -50,6 +53,8 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Check { config } => check(&config),
+        // It has its own exit codes: a fault that it finds is no failure of its own.
+        Command::Explain(arguments) => return explain::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

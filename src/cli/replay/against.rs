@@ -71,6 +71,9 @@ pub struct Server {
 impl Against {
     /// Performs a play.
     pub async fn perform(&self, transcript: &Transcript) -> Outcome {
+        if transcript.lines().iter().any(|line| matches!(line.act, Act::Explains(_))) {
+            return Outcome::Skipped("are to be explained".to_owned());
+        }
         let unplayable = |(line, why)| Outcome::Failed(Difference::unplayable(line, why));
         let script = match Script::read(transcript) {
             Ok(script) => script,

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use hybridge::conversation::Side;
+use hybridge::explain;
 use hybridge::proxy::tls::{Tls, Trust};
 use hybridge::sniff;
 use hybridge::transcript::{Act, Cutting, Script, Transcript, play, play_cut};
@@ -185,10 +186,18 @@ fn pure(file: &Path, split: Option<Split>) -> (String, Verdict) {
         Ok(transcript) => transcript,
         Err(fault) => return (String::new(), Verdict::Failed(fault)),
     };
+    let title = || transcript.title().to_owned();
+    if asks_to_explain(&transcript) {
+        let verdict = match explain::check(&transcript) {
+            Ok(()) => Verdict::Passed,
+            Err(unexplained) => Verdict::Failed(format!("{}, {unexplained}", file.display())),
+        };
+        return (title(), verdict);
+    }
     let went = match split {
         _ if shows_http_passing(&transcript) => {
             let why = "show ordinary HTTP, which the pure core only recognises".to_owned();
-            return (transcript.title().to_owned(), Verdict::Skipped(why));
+            return (title(), Verdict::Skipped(why));
         }
         Some(Split(cutting)) => play_cut(&transcript, cutting),
         None => play(&transcript),
@@ -197,7 +206,12 @@ fn pure(file: &Path, split: Option<Split>) -> (String, Verdict) {
         Ok(()) => Verdict::Passed,
         Err(difference) => Verdict::Failed(format!("{}, {difference}", file.display())),
     };
-    (transcript.title().to_owned(), verdict)
+    (title(), verdict)
+}
+
+/// Whether the play names a fault that is to be found in it.
+fn asks_to_explain(transcript: &Transcript) -> bool {
+    transcript.lines().iter().any(|line| matches!(line.act, Act::Explains(_)))
 }
 
 /// Whether a recording shows an ordinary request and its answer.
