@@ -56,7 +56,7 @@ pub struct Arguments {
     /// How many seconds to wait for what must come
     #[arg(long, value_name = "SECONDS", default_value = "5", requires = "against")]
     patience: NonZeroUsize,
-    /// The server's name in plays that note how it differs: `# NAME differs: why`
+    /// The server's name in plays that note how it differs: `# NAME differs: why`, `# NAME, NAME differ: why`
     #[arg(long, value_name = "NAME", requires = "against")]
     peer: Option<String>,
     /// Also write the results to this file, as JUnit XML
@@ -282,10 +282,12 @@ async fn live(against: &Against, file: &Path, peer: Option<&str>) -> (String, Ve
     (title, verdict)
 }
 
-/// Why the play expects otherwise of this server, where it says so.
+/// Why the play expects otherwise of this server, where it says so: `# NAME differs: why`, or several names with commas
+/// between them and `differ`.
 fn note<'t>(transcript: &'t Transcript, peer: &str) -> Option<&'t str> {
-    transcript.lines().iter().find_map(|line| match &line.act {
-        Act::Comment(text) => text.strip_prefix(peer)?.strip_prefix(" differs: "),
-        _ => None,
+    transcript.lines().iter().find_map(|line| {
+        let Act::Comment(text) = &line.act else { return None };
+        let (names, why) = text.split_once(" differs: ").or_else(|| text.split_once(" differ: "))?;
+        names.split(", ").any(|name| name == peer).then_some(why)
     })
 }
