@@ -23,4 +23,6 @@ pub mod handshake;
 
 pub mod transcript;
 
+pub mod recording;
+
 pub mod proxy;

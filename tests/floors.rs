@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 /// The modules in floor order, as `src/lib.rs` declares them. Each may use those before it, those of its own floor only
 /// where named after it.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["event", "http", "utf8"],
     &["dialect"],
     &["config", "conversation", "sniff"],
     &["handshake"],
     &["transcript"],
+    &["recording"],
     &["proxy"],
 ];
 
