@@ -1,6 +1,7 @@
 //! The commands, and what they exit with: 0 for done, 1 for a failure that was explained, 2 for misuse.
 
 mod demo;
+mod record;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -25,6 +26,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Stand in front of a backend and serve
     Serve(serve::Arguments),
+    /// Stand between client and server and write down what passes, or read it from a capture
+    Record(record::Arguments),
     /// Read a configuration file and say what it means, or everything that is wrong with it
     Check {
         /// The configuration file
@@ -38,6 +41,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
         Command::Check { config } => check(&config),
     };
     match done {
