@@ -118,7 +118,8 @@ impl Heads {
     /// Takes bytes from a side, as they were read.
     pub fn push(&mut self, side: Side, bytes: &[u8]) {
         let stream = self.stream(side);
-        if stream.state == State::Unknown && stream.held.is_empty() && begins_a_head(bytes) {
+        let may_begin = stream.state == State::Unknown || (stream.state == State::Torn && stream.head.lenient);
+        if may_begin && stream.held.is_empty() && begins_a_head(bytes) {
             stream.begin();
         }
         if stream.held.is_empty() && matches!(stream.state, State::Frames | State::Unknown) && !stream.peek {
@@ -436,7 +437,7 @@ fn is_foreign(bytes: &[u8]) -> bool {
 }
 
 /// Whether a segment looks like the beginning of a head, in the midst of something else.
-fn begins_a_head(segment: &[u8]) -> bool {
+pub(super) fn begins_a_head(segment: &[u8]) -> bool {
     let method = segment.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     let target = [&b" /"[..], b" http", b" ws", b" *"].iter().any(|start| segment[method..].starts_with(start));
     segment.starts_with(ANSWER) || ((3..=16).contains(&method) && target)

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::heads::Heads;
+use super::heads::{Heads, begins_a_head};
 use super::taken::{Meeting, Moment, Taken};
 use crate::conversation::Side;
 use crate::transcript::{Act, Ending};
@@ -83,6 +83,10 @@ impl Scribe {
         if kept.is_empty() {
             return self.end_full(at);
         }
+        if self.taken == Some(Taken::Inside) && side == Side::Downstream && self.passed[0] == 0 && begins_a_head(kept) {
+            // Only its beginning without bytes was not seen.
+            (self.taken, self.sniffed) = (None, Some(Vec::new()));
+        }
         self.passed[index(side)] += kept.len() as u64;
         self.sniff(side, kept);
         self.heads.push(side, kept);
@@ -108,7 +112,8 @@ impl Scribe {
         if side == Side::Downstream {
             // What the client is can only be told from its first bytes.
             self.sniffed = None;
-            self.taken.get_or_insert(Taken::Inside);
+            let so_far = if self.passed[0] == 0 { Taken::Inside } else { Taken::Unfinished };
+            self.taken.get_or_insert(so_far);
         }
         self.waiting.push_back((at, Event::Note(format!("{bytes} bytes from the {} are missing: {why}", name(side)))));
         self.write();

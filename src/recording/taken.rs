@@ -20,7 +20,7 @@ pub enum Taken {
     Http,
     /// Another protocol.
     Foreign(Foreign),
-    /// One that had begun something, and not come far enough to tell.
+    /// One that had begun something, of which not enough is known to tell.
     Unfinished,
     /// One that had said nothing.
     Silent,
@@ -67,7 +67,7 @@ impl fmt::Display for Taken {
             Taken::Refused(why) => write!(f, "a client to refuse, for {}", why.escape_debug()),
             Taken::Http => f.write_str("an HTTP client"),
             Taken::Foreign(foreign) => write!(f, "no client: {foreign}"),
-            Taken::Unfinished => f.write_str("a client whose head did not end"),
+            Taken::Unfinished => f.write_str("a client whose head is not whole"),
             Taken::Silent => f.write_str("a client that said nothing"),
             Taken::Inside => f.write_str("a client whose first bytes are not known"),
         }
@@ -75,7 +75,7 @@ impl fmt::Display for Taken {
 }
 
 /// A moment, as time since 1970 in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub Duration);
 
 impl Moment {
