@@ -159,7 +159,7 @@ impl Heads {
         let state = self.stream(side).state;
         match state {
             State::Start | State::Fields | State::Trailer | State::ChunkSize | State::ChunkEnd => {
-                self.mask_line(side, &mut rest);
+                self.mask_line(side, &mut rest, true);
                 let stream = self.stream(side);
                 stream.state = State::Torn;
                 stream.head.torn = true;
@@ -245,7 +245,7 @@ impl Heads {
             State::Torn if stream.head.lenient && stream.is_no_text() => stream.state = State::Unknown,
             State::Fields if stream.head.lenient && stream.is_no_text() => {
                 let mut held = std::mem::take(&mut stream.held);
-                self.mask_line(side, &mut held);
+                self.mask_line(side, &mut held, true);
                 let stream = self.stream(side);
                 stream.state = State::Unknown;
                 stream.clear.append(&mut held);
@@ -281,19 +281,25 @@ impl Heads {
         if state == State::Torn && !self.keep {
             mask(&mut line);
         } else {
-            self.mask_line(side, &mut line);
+            self.mask_line(side, &mut line, false);
         }
         self.stream(side).clear.append(&mut line);
         true
     }
 
-    fn mask_line(&mut self, side: Side, line: &mut [u8]) {
+    /// `cut`: the line has not ended.
+    fn mask_line(&mut self, side: Side, line: &mut [u8], cut: bool) {
         if self.keep {
             return;
         }
         let folds = matches!(line.first(), Some(b' ' | b'\t'));
         let name = std::mem::take(&mut self.stream(side).head.name);
-        self.secrets.mask_line(line, (folds && !name.is_empty()).then_some(name.as_slice()));
+        let folded = (folds && !name.is_empty()).then_some(name.as_slice());
+        if cut {
+            self.secrets.mask_cut_line(line, folded);
+        } else {
+            self.secrets.mask_line(line, folded);
+        }
         self.stream(side).head.name = name;
     }
 
@@ -391,7 +397,8 @@ impl Stream {
             b"content-length" => {
                 let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
                 let length = std::str::from_utf8(&value).ok().filter(|_| digits).and_then(|value| value.parse().ok());
-                head.unclear |= length.is_none() || head.chunked || head.length.is_some_and(|known| Some(known) != length);
+                head.unclear |=
+                    length.is_none() || head.chunked || head.length.is_some_and(|known| Some(known) != length);
                 head.length = length;
             }
             b"transfer-encoding" => {
@@ -405,7 +412,8 @@ impl Stream {
     fn chunk_size(&mut self, line: &[u8]) {
         let size = line.split(|byte| matches!(byte, b';' | b'\r' | b'\n')).next().unwrap_or_default().trim_ascii();
         let digits = !size.is_empty() && size.iter().all(u8::is_ascii_hexdigit);
-        let size = std::str::from_utf8(size).ok().filter(|_| digits).and_then(|size| u64::from_str_radix(size, 16).ok());
+        let size =
+            std::str::from_utf8(size).ok().filter(|_| digits).and_then(|size| u64::from_str_radix(size, 16).ok());
         self.state = match size {
             Some(0) => State::Trailer,
             Some(size) => State::Body(size),

@@ -17,6 +17,8 @@ const MOST_SNIFFED: usize = 32 << 10;
 const MOST_UNSETTLED: u64 = 256 << 10;
 /// The longest pause that one line of a play may have.
 const LONGEST_PAUSE: u128 = 24 * 60 * 60 * 1000;
+/// How many of them are believed.
+const MOST_PAUSES: u128 = 30;
 
 /// How to record.
 #[derive(Clone, Copy, Debug)]
@@ -265,6 +267,11 @@ impl Scribe {
         self.last = side;
         if left == 0 && !joins {
             return;
+        }
+        if left > MOST_PAUSES * LONGEST_PAUSE {
+            // A clock was set, or a capture is damaged.
+            self.put(&Act::Comment(format!("{} days passed, or so it seems", left / LONGEST_PAUSE)));
+            left = LONGEST_PAUSE;
         }
         loop {
             let pause = left.min(LONGEST_PAUSE);

@@ -65,6 +65,17 @@ impl Secrets {
         }
     }
 
+    /// As [`Secrets::mask_line`], for a line whose end is not known: of a subprotocol that might go on, nothing tells
+    /// whether it is a credential.
+    pub fn mask_cut_line(&mut self, line: &mut [u8], folded: Option<&[u8]>) {
+        let name = folded.or(field_name(line)).unwrap_or_default();
+        if http::trim(name).to_ascii_lowercase().ends_with(b"websocket-protocol") {
+            let last = line.rsplit_mut(|byte| matches!(byte, b',' | b' ' | b'\t' | b':')).next();
+            mask(last.unwrap_or_default());
+        }
+        self.mask_line(line, folded);
+    }
+
     /// A list of subprotocols, or for hixie one string that is often meant as a list.
     fn mask_names(&mut self, value: &mut [u8]) {
         let mut announced = false;
@@ -158,7 +169,8 @@ fn mask_after_scheme(value: &mut [u8]) {
 
 /// Values of parameters whose name tells, and what stands between `://` and `@`, in a start line or a field's value.
 fn mask_urls(text: &mut [u8]) {
-    let ends = |byte: &u8| matches!(byte, b'&' | b';' | b'#' | b'?' | b' ' | b'"' | b'>' | b'<' | b'\t' | b'\r' | b'\n');
+    let ends =
+        |byte: &u8| matches!(byte, b'&' | b';' | b'#' | b'?' | b' ' | b'"' | b'>' | b'<' | b'\t' | b'\r' | b'\n');
     let mut at = 0;
     while let Some(start) = text[at..].iter().position(|byte| matches!(byte, b'?' | b'&' | b';' | b'#')) {
         let name_at = at + start + 1;
@@ -240,10 +252,7 @@ mod tests {
         check("GET /a?token= HTTP/1.1", "GET /a?token= HTTP/1.1");
         check("GET /a?tok=abc&side=left HTTP/1.1", "GET /a?tok=abc&side=left HTTP/1.1");
         check("GET ws://me:pw1@tv/a HTTP/1.1", "GET ws://xx:xx0@tv/a HTTP/1.1");
-        check(
-            "Sec-WebSocket-Location: ws://tv/a?auth=Q7&b=c",
-            "Sec-WebSocket-Location: ws://tv/a?auth=X0&b=c",
-        );
+        check("Sec-WebSocket-Location: ws://tv/a?auth=Q7&b=c", "Sec-WebSocket-Location: ws://tv/a?auth=X0&b=c");
         check("Referer: http://tv/?password=p%21", "Referer: http://tv/?password=x-00");
     }
 
@@ -269,7 +278,10 @@ mod tests {
         check("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "xxXxxXxxXxXXXxX0XxX0.xxXxxXXxXxXxXx0.c2ln");
         check("deadbeef00112233", "xxxxxxxx00000000");
         check("access_token, hunter2", "access_token, xxxxxx0");
-        check("base64url.bearer.authorization.k8s.io.QWxhZGRpbjpvcGVu", "base64url.bearer.authorization.k8s.io.XXxxXXXxxxxxxXXx");
+        check(
+            "base64url.bearer.authorization.k8s.io.QWxhZGRpbjpvcGVu",
+            "base64url.bearer.authorization.k8s.io.XXxxXXXxxxxxxXXx",
+        );
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "listen")]
     from_pcap: Option<PathBuf>,
     /// The port of the server, where a capture does not show who called whom [default: the lower of the two]
-    #[arg(long, value_name = "N", requires = "from_pcap")]
+    #[arg(long, value_name = "N", conflicts_with = "upstream")]
     port: Option<u16>,
     /// The folder for the recordings, one file for each connection; it is made if missing
     #[arg(long, value_name = "FOLDER", default_value = "recordings")]

@@ -16,7 +16,8 @@ const MOST_ALIKE: usize = 10_000;
 
 /// Makes the folder if it is missing, and sees whether files can be made in it.
 pub fn prepare(folder: &Path) -> Result<(), Failure> {
-    let failed = |remedy: &str, why: io::Error| -> Failure { format!("--out {}: {remedy} ({why})", shown(folder)).into() };
+    let failed =
+        |remedy: &str, why: io::Error| -> Failure { format!("--out {}: {remedy} ({why})", shown(folder)).into() };
     fs::create_dir_all(folder).map_err(|why| failed("this folder cannot be made; name one that can", why))?;
     let probe = folder.join(format!(".hybridge-{}", std::process::id()));
     File::create(&probe)

@@ -95,7 +95,8 @@ pub fn read(
             Err(PcapError::BufferTooSmall) if size < MOST_BUFFER => size * 2,
             Err(_) => return wire.cut_short(),
         };
-        let more = if wanted > size { reader.grow(wanted) } else { !reader.reader_exhausted() && reader.refill().is_ok() };
+        let more =
+            if wanted > size { reader.grow(wanted) } else { !reader.reader_exhausted() && reader.refill().is_ok() };
         if !more {
             return wire.cut_short();
         }
@@ -183,16 +184,14 @@ impl<F: FnMut(Scribe)> Wire<F> {
         {
             self.close(connection);
         }
-        let connection =
-            self.open.entry(pair).or_insert_with(|| Connection::new(at, &piece, self.port, self.manner));
+        let connection = self.open.entry(pair).or_insert_with(|| Connection::new(at, &piece, self.port, self.manner));
         connection.take(at, &piece);
     }
 
     /// Closes what has been over for a while, so that a long capture does not fill the memory.
     fn sweep(&mut self, now: Moment) {
-        let is_over = |connection: &Connection| {
-            connection.over.is_some_and(|over| now.0.saturating_sub(over.0) > LINGER)
-        };
+        let is_over =
+            |connection: &Connection| connection.over.is_some_and(|over| now.0.saturating_sub(over.0) > LINGER);
         let pairs: Vec<_> = self.open.iter().filter(|(_, open)| is_over(open)).map(|(pair, _)| *pair).collect();
         for pair in pairs {
             if let Some(connection) = self.open.remove(&pair) {
