@@ -229,6 +229,14 @@ fn every_link_and_both_formats_are_read() {
 }
 
 #[test]
+fn a_packet_that_is_longer_than_others_is_passed_over() {
+    let hello = segment(CLIENT, SERVER, 100, "", b"\0hi");
+    let packets = [(1000, vec![0x60; 900_000], 900_000), (1001, hello.clone(), hello.len())];
+    let (plays, tally) = plays(&pcap(101, &packets), None, MANNER);
+    assert_eq!((plays.len(), tally.packets, tally.cut_short), (1, 2, false));
+}
+
+#[test]
 fn what_is_no_capture_is_refused() {
     let refused = |bytes: &[u8]| read(Cursor::new(bytes.to_vec()), None, MANNER, |_| ()).expect_err("no capture");
     assert_eq!(refused(b""), BadCapture::NotOne);

@@ -158,10 +158,10 @@ fn mask_pairs(value: &mut [u8], most: usize) {
 fn mask_after_scheme(value: &mut [u8]) {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n');
     let from = value.iter().take_while(|byte| blank(byte)).count();
-    let length = value[from..].iter().position(|byte| blank(byte)).unwrap_or(0);
+    let length = value[from..].iter().position(blank).unwrap_or(0);
     let (scheme, rest) = value.split_at_mut(from + length);
     let is_scheme = length <= 20 && scheme[from..].split(|byte| *byte == b'-').all(is_word);
-    if length == 0 || !is_scheme || rest.iter().all(|byte| blank(byte)) {
+    if length == 0 || !is_scheme || rest.iter().all(blank) {
         return mask(value);
     }
     mask(rest);

@@ -243,3 +243,37 @@ impl Recording {
         info!(client = %self.client, ms, client_bytes, server_bytes, file = %self.page.name(), "recorded {taken}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_does_not_keep_up_costs_bytes_of_the_recording_and_no_memory() {
+        let (messages, told) = channel();
+        let ink = Ink {
+            number: 0,
+            messages,
+            all: Arc::default(),
+            own: Arc::default(),
+            missing: Default::default(),
+            clock: Clock(Moment::default(), Instant::now()),
+            finished: AtomicBool::new(true),
+        };
+        let passed = 3 * MOST_OF_ONE / 1000;
+        for _ in 0..passed {
+            ink.segment(Side::Upstream, &[0; 1000]);
+        }
+        drop(ink);
+        let (mut kept, mut missing) = (0, 0);
+        for (_, _, what) in told {
+            match what {
+                Told::Segment(Side::Upstream, bytes) => kept += bytes.len(),
+                Told::Lost(Side::Upstream, bytes) => missing += bytes as usize,
+                _ => {}
+            }
+        }
+        assert_eq!(kept + missing, passed * 1000);
+        assert!(kept <= MOST_OF_ONE && kept > MOST_OF_ONE / 2, "{kept}");
+    }
+}

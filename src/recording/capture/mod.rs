@@ -18,7 +18,7 @@ use self::stream::Connection;
 use super::{Manner, Moment, Scribe};
 
 /// Bytes of the file that are in hand at a time; it grows up to the most where a block is longer.
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = 128 << 10;
 const MOST_BUFFER: usize = 64 << 20;
 /// How long after its end a connection is kept, for what comes late.
 const LINGER: Duration = Duration::from_secs(60);
