@@ -340,7 +340,7 @@ fn a_recorder_that_is_killed_at_any_moment_leaves_plays() {
 #[test]
 fn a_full_disk_ends_the_recording_and_not_the_connection() {
     // A limit on the size of files is met as a full disk is: a write takes a part, and the next fails.
-    let recorder = Recorder::started(|upstream, out| {
+    let mut recorder = Recorder::started(|upstream, out| {
         let mut shell = Command::new("sh");
         shell.args(["-c", "trap '' XFSZ; ulimit -f 41; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hybridge")]);
         shell.args(["record", "--listen", "127.0.0.1:0", "--upstream", upstream, "--out", out]);
@@ -350,14 +350,16 @@ fn a_full_disk_ends_the_recording_and_not_the_connection() {
     let (mut client, mut server) = recorder.connect();
     client.write_all(REQUEST).unwrap();
     hears(&mut server, REQUEST);
-    for _ in 0..20 {
-        client.write_all(&[0x80; 5000]).unwrap();
-        hears(&mut server, &[0x80; 5000]);
+    for _ in 0..200 {
+        client.write_all(&[0x80; 500]).unwrap();
+        hears(&mut server, &[0x80; 500]);
     }
-    let (_, text) = recorder.recording("Cookie: sid=xxxxxx");
-    assert!(text.len() <= 41 * 1024, "{}", text.len());
     server.write_all(b"still there").unwrap();
     hears(&mut client, b"still there");
+    recorder.signal("TERM");
+    assert_eq!(recorder.process.wait().unwrap().code(), Some(0));
+    let (_, text) = recorder.recording("Cookie: sid=xxxxxx");
+    assert!(text.len() <= 41 * 512 && text.contains("\\x80\\x80"), "{text}");
 }
 
 #[test]

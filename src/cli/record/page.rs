@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hybridge::recording::Scribe;
@@ -117,7 +118,8 @@ impl Page {
 fn create(folder: &Path, name: String) -> io::Result<(File, PathBuf, String)> {
     for number in 1..=MOST_ALIKE {
         let path = folder.join(if number == 1 { format!("{name}.txt") } else { format!("{name}-{number}.txt") });
-        match OpenOptions::new().append(true).create_new(true).open(&path) {
+        // Messages have secrets too, and nobody takes them out.
+        match OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path) {
             Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made.map(|file| (file, path, name)),
         }
