@@ -24,5 +24,6 @@ pub mod handshake;
 pub mod transcript;
 
 pub mod explain;
+pub mod recording;
 
 pub mod proxy;

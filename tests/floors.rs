@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 7] = [
     &["config", "conversation", "sniff"],
     &["handshake"],
     &["transcript"],
-    &["explain"],
+    &["explain", "recording"],
     &["proxy"],
 ];
 

@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod dial;
 mod explain;
+mod record;
 mod replay;
 mod serve;
 
@@ -32,6 +33,8 @@ enum Command {
     Dial(Box<dial::Arguments>),
     /// Stand in front of a backend and serve
     Serve(serve::Arguments),
+    /// Stand between client and server and write down what passes, or read it from a capture
+    Record(record::Arguments),
     /// Perform recorded conversations: through the pure core, or against a running server or proxy
     Replay(replay::Arguments),
     /// Read a configuration file and say what it means, or everything that is wrong with it
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         // It has exit codes of its own.
         Command::Dial(arguments) => return dial::run(*arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Check { config } => check(&config),
         // It has its own exit codes: a fault that it finds is no failure of its own.
