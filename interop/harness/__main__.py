@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import catalog
+import corpus
 import dialling
 import processes
 import rows
@@ -27,13 +28,16 @@ def main():
     options = parse_arguments()
     chosen = list(rows.choose(options.only, "v13" if options.against == "backends" else None, options.repeat))
     dialled = list(dialling.choose(options.only)) if options.against == "hybridge" and not options.backend else []
-    if not chosen and not dialled:
+    replayed = corpus.choose(options.only) if options.against == "hybridge" and not options.backend else []
+    if not chosen and not dialled and not replayed:
         sys.exit(f"interop: no client's name begins with {' or '.join(options.only)}; --list names them")
     if options.list:
         for row in chosen:
             print(f"{row.label:<22}{row.client.dialect:<10}{row.client.title}")
         for server, dialect in dialled:
             print(f"{'dial-' + dialect:<22}{dialling.DIALECTS[dialect][0]:<10}hybridge dial, at {server.backend.title}")
+        for bridge in replayed:
+            print(f"{corpus.label(bridge):<32}the plays of fixtures/, at the {bridge.title}")
         return 0
     processes.kill_all_at_exit()
     HOME.mkdir(parents=True, exist_ok=True)
@@ -42,7 +46,7 @@ def main():
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"interop: another interop/run is at work in {HOME.relative_to(ROOT)}")
-        return run(options, chosen, dialled)
+        return run(options, chosen, dialled, replayed)
 
 
 def parse_arguments():
@@ -70,7 +74,7 @@ def parse_arguments():
     return options
 
 
-def run(options, chosen, dialled):
+def run(options, chosen, dialled, replayed):
     hybridge = hybridge_binary() if options.against == "hybridge" else None
     started = time.monotonic()
     shutil.rmtree(LAST, ignore_errors=True)
@@ -85,6 +89,8 @@ def run(options, chosen, dialled):
         send_clients(options, chosen, hybridge, totals)
     if dialled:
         dialling.run(dialled, hybridge, LAST, options.verbose, totals)
+    if replayed:
+        corpus.run(replayed, hybridge, LAST, totals)
 
     print(f"\n{time.monotonic() - started:.0f} s; logs are in {LAST.relative_to(ROOT)}")
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))

@@ -180,6 +180,8 @@ pub fn meant_by_server(heard: &[u8], terms: &Terms) -> Option<Heard> {
 
 /// What a client's frames mean, after its opening handshake.
 pub fn meant_by_client(said: &[u8], terms: &Terms, extensions: bool) -> Heard {
+    let First::Http(skip) = sniff::first(said) else { return Heard::default() };
+    let said = &said[skip..];
     let head = http::head_length(said).ok().flatten().unwrap_or(said.len());
     let key3 = if matches!(terms.proof, Expected::Digest(_)) { KEY3 } else { 0 };
     let frames = &said[(head + key3).min(said.len())..];

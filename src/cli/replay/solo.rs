@@ -6,7 +6,7 @@
 use hybridge::conversation::Side;
 use hybridge::dialect::terms::Terms;
 use hybridge::transcript::rules::{self, Held};
-use hybridge::transcript::{Cue, Due, Ending, Heard, Meaning, Mismatch, Script, index};
+use hybridge::transcript::{Beat, Cue, Due, Ending, Heard, Meaning, Mismatch, Script, index};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::against::{Against, SURPLUS};
@@ -19,6 +19,12 @@ pub fn depends_on_backend(script: &Script) -> bool {
     let of_backend =
         answered.is_some_and(|beat| matches!(beat.cue, Cue::Says(Side::Upstream, _) | Cue::Ends(Side::Upstream, _)));
     script.opens.is_none() && refused && of_backend
+}
+
+/// Whether the client ends its stream before it hears anything: then whatever the server does came too late.
+pub fn leaves_unanswered(script: &Script) -> bool {
+    let ends = |beat: &Beat| matches!(beat.cue, Cue::Ends(Side::Downstream, _));
+    script.beats.iter().any(ends) && script.heard(Side::Downstream, script.beats.len()).is_empty()
 }
 
 /// Whether the play goes on in an extension that its backend agreed to.
