@@ -114,7 +114,9 @@ impl Against {
         match () {
             () if self.backend.is_some() => None,
             () if solo::depends_on_backend(script) => Some("show what becomes of a backend's refusal".to_owned()),
-            () if solo::leaves_unanswered(script) => Some("show a client that is gone before it is answered".to_owned()),
+            () if solo::leaves_unanswered(script) => {
+                Some("show a client that is gone before it is answered".to_owned())
+            }
             () if solo::uses_extension(script) => Some("use an extension that the backend agrees to".to_owned()),
             () => None,
         }
