@@ -74,6 +74,8 @@ struct Answer<'a> {
     status: u16,
     fields: Fields<'a>,
     verdict: Result<Option<Opened>, WrongAnswer>,
+    /// The 16 bytes of hixie-76, as far as they are there.
+    proof: &'a [u8],
     frames: &'a [u8],
 }
 
@@ -84,6 +86,7 @@ impl<'a> Answer<'a> {
             status: 0,
             fields: Fields::default(),
             verdict: Err(WrongAnswer::SentUnreadableHead(why)),
+            proof: b"",
             frames: b"",
         };
         let length = match http::head_length(bytes) {
@@ -102,7 +105,8 @@ impl<'a> Answer<'a> {
             // The rest are words for people.
             _ => bytes.len(),
         };
-        Some(Answer { status, fields, verdict, frames: &bytes[taken..] })
+        let proof = &bytes[length..(length + proof).min(bytes.len())];
+        Some(Answer { status, fields, verdict, proof, frames: &bytes[taken..] })
     }
 
     fn meanings(&self, dialect: Dialect) -> Heard {
@@ -210,6 +214,11 @@ fn same_answer(expected: &Answer<'_>, got: &Answer<'_>) -> Result<(), Mismatch> 
             }
         }
         (expected, got) if expected == got => {}
+        (Ok(_), Err(rule)) | (Err(rule), Ok(_)) if told_apart(*rule, expected, got).is_some() => {
+            let (what, was, is) = told_apart(*rule, expected, got).unwrap_or_default();
+            let server = if got.verdict.is_ok() { "the play's server" } else { "the server" };
+            return differs(&format!("{what} ({server} {rule})"), was, is);
+        }
         (expected, got) => {
             let said = |verdict: &Result<Option<Opened>, WrongAnswer>| match verdict {
                 Ok(_) => "one that opens the connection".to_owned(),
@@ -227,6 +236,33 @@ fn same_answer(expected: &Answer<'_>, got: &Answer<'_>) -> Result<(), Mismatch> 
         }
     }
     Ok(())
+}
+
+/// What in two answers shows the rule that the second one broke: its name, and the one and the other.
+fn told_apart(rule: WrongAnswer, expected: &Answer<'_>, got: &Answer<'_>) -> Option<(String, String, String)> {
+    use WrongAnswer as W;
+    let ending = match rule {
+        W::SentWrongUpgrade => "upgrade",
+        W::SentWrongConnection => "connection",
+        W::SentWrongOrigin => "websocket-origin",
+        W::SentWrongLocation => "websocket-location",
+        W::SentWrongAccept => "websocket-accept",
+        W::ChoseForeignSubprotocol | W::ChoseNoSubprotocol => "websocket-protocol",
+        W::ChoseForeignExtension => "websocket-extensions",
+        W::FailedChallenge => {
+            let shown = |answer: &Answer<'_>| answer.proof.escape_ascii().to_string();
+            return Some(("the answer to the challenge".to_owned(), shown(expected), shown(got)));
+        }
+        _ => return None,
+    };
+    let of = |answer: &Answer<'_>| {
+        let fields = answer.fields.iter().filter(|field| field.name.to_ascii_lowercase().ends_with(ending));
+        let values: Vec<String> = fields.map(|field| field.value.escape_ascii().to_string()).collect();
+        if values.is_empty() { "none".to_owned() } else { values.join(", ") }
+    };
+    let all = || expected.fields.iter().chain(got.fields.iter());
+    let name = all().map(|field| field.name).find(|name| name.to_ascii_lowercase().ends_with(ending))?;
+    Some((format!("the field {name}"), of(expected), of(got)))
 }
 
 /// Holds what an upstream heard against what it should. `own`: the host and port that the upstream is reached at, which

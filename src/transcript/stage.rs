@@ -235,7 +235,13 @@ impl<'c> Stage<'c> {
     }
 
     pub(super) fn ends(&mut self, side: Side, ending: Ending) -> Result<(), String> {
-        if std::mem::replace(&mut self.ear(side).silent, true) {
+        let ended_before = std::mem::replace(&mut self.ear(side).silent, true);
+        if ended_before && ending == Ending::Reset {
+            // As some clients do: what they still hear finds nobody.
+            self.ear(side).drop_stream();
+            return Ok(());
+        }
+        if ended_before {
             return Err(format!("the {side} has ended its stream already"));
         }
         match (std::mem::replace(&mut self.scene, Scene::Over), side) {

@@ -114,9 +114,9 @@ fn fields_in_another_order_and_a_date_are_no_difference_but_a_digest_is() {
     let (stdout, stderr, code) = replay(&[folder.shown(), "--against", &format!("ws://{wrong}/")]);
     assert_eq!(code, Some(1), "{stdout}");
     for part in [
-        "example.txt, line 2: the answer that the client hears is another",
-        "expected  one that opens the connection",
-        "got       one that did not answer the challenge (hixie-76 4.1)",
+        "example.txt, line 2: the answer to the challenge (the server did not answer the challenge (hixie-76 4.1)) that the \
+         client hears is another",
+        "  expected  8jKS\\'y:G*Co,Wxa-\n  got       8jKS\\'y:G*Co,Wxa+\n                            ^\n",
         "in a play that shows: The example of the draft (hixie-76 1.2)",
         "0 passed, 1 failed",
     ] {
