@@ -3,7 +3,6 @@
 //! One runtime per thread, and a listening socket of its own for each, so that a connection stays on the core that
 //! accepted it.
 
-mod chunks;
 mod connection;
 mod drain;
 mod gate;
