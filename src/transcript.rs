@@ -14,6 +14,7 @@
 //! [`Transcript`] reads and writes that text; [`play()`] performs it through the pure core, fed whole and cut at every
 //! place, and says where the two differ. fixtures/README.md is the format in one page.
 
+mod events;
 mod heard;
 mod play;
 mod stage;

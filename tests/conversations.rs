@@ -8,8 +8,16 @@ use std::thread;
 use hybridge::transcript::{Transcript, play};
 
 /// Folders of fixtures/, and how many plays each has at the least. A filter that finds nothing must not pass.
-const FOLDERS: [(&str, usize); 7] =
-    [("hixie-75", 60), ("hixie-76", 85), ("v7", 55), ("v8", 60), ("v13", 85), ("refused", 100), ("http", 6)];
+const FOLDERS: [(&str, usize); 8] = [
+    ("hixie-75", 60),
+    ("hixie-76", 85),
+    ("v7", 55),
+    ("v8", 60),
+    ("v13", 85),
+    ("refused", 100),
+    ("http", 6),
+    ("sse", 90),
+];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")

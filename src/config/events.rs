@@ -82,6 +82,16 @@ pub struct SendTo {
     pub path: String,
 }
 
+impl SendTo {
+    /// The target of a message from a client that asked for this target: its query goes with it.
+    pub fn target(&self, target: &str) -> String {
+        match target.split_once('?') {
+            Some((_, query)) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+}
+
 impl FromStr for SendTo {
     type Err = Refusal;
 

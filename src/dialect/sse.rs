@@ -316,6 +316,9 @@ fn lossy(value: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(value)
 }
 
+/// The `Content-Type` of a binary message.
+pub const BINARY_TYPE: &str = "application/octet-stream";
+
 const TEXT: u8 = 0x01;
 const BINARY: u8 = 0x02;
 const SIZED: u8 = 0x04;
