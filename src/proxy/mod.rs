@@ -11,6 +11,7 @@ mod passthrough;
 mod permits;
 mod random;
 mod relay;
+mod sse;
 mod upstream;
 
 use std::io;
@@ -116,6 +117,7 @@ impl Worker {
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
                 pool: passthrough::pool(&self.config.timeouts),
+                posts: passthrough::pool(&self.config.timeouts),
                 config: Arc::clone(&self.config),
                 drain: self.drain.clone(),
             });
