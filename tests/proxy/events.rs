@@ -321,14 +321,14 @@ fn a_silent_stream_is_taken_for_lost_and_a_comment_is_no_silence() {
 #[test]
 fn a_slow_client_slows_its_stream_and_loses_nothing() {
     for dialect in [Dialect::Hixie76, Dialect::Rfc6455] {
-        let stage = stage(|config| config.routes[0].events.silence = Some(ms(200)));
+        let stage = stage(|config| config.routes[0].events.silence = Some(ms(1500)));
         let (mut client, mut stream) = open(&stage, dialect);
         let event = [b"data: ".to_vec(), b"x".repeat(10_000), b"\n\n".to_vec()].concat();
         let all = event.repeat(4000);
         let taken = stream.say_until_stuck(&all, ms(500));
         assert!(taken < all.len(), "40 MB went into nobody's memory");
         // The silence of a stream that nobody reads is none of its own.
-        std::thread::sleep(ms(300));
+        std::thread::sleep(ms(2000));
         let writer = std::thread::spawn(move || {
             stream.say(&all[taken..]);
             stream

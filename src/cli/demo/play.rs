@@ -25,6 +25,8 @@ pub enum Voice {
     ClientSays,
     /// They came to the backend.
     BackendHears,
+    /// The backend wrote them.
+    BackendSays,
     /// They came to the client.
     ClientHears,
 }
@@ -177,7 +179,7 @@ impl Player<'_> {
 }
 
 /// A head line by line, and what follows it.
-fn by_line(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn by_line(bytes: &[u8]) -> Vec<Vec<u8>> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
     let mut pieces: Vec<Vec<u8>> = bytes[..head].split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     if head < bytes.len() {
