@@ -882,7 +882,7 @@ fn faulty_settings_of_event_streams_are_refused() {
             ("send_failure = 'retry'", "unknown policy", "write one of close, drop"),
             ("resume = 'lastEventId'", "a string instead of a list", "write resume = [\"lastEventId\"]"),
             ("resume = ['a=b']", "not the name of a query parameter", "letters, digits"),
-            ("retry = '2h'", "more than 1h", "write 1ms to 1h"),
+            ("retry = '2h'", "more than 1h", "write 10ms to 1h"),
             ("retry = 'off'", "cannot be turned off", "write a duration"),
             ("reconnect = 0", "not be zero", "\"off\" for no limit"),
             ("silence = '5'", "no unit", "write \"5s\""),

@@ -65,7 +65,7 @@ pub const KEYS: [(&str, &[&str]); 4] = [
 const ANY_DURATION: RangeInclusive<Duration> = Duration::from_millis(1)..=units::LONGEST;
 const CLOSE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
 const HEAD_BYTES: RangeInclusive<usize> = 1 << 10..=1 << 20;
-const RETRY: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60 * 60);
+const RETRY: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60 * 60);
 const EVENT_BYTES: RangeInclusive<usize> = 1 << 10..=64 << 20;
 const HEAD_FIELDS: RangeInclusive<usize> = 10..=1000;
 const CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;

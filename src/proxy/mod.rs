@@ -116,8 +116,8 @@ impl Worker {
     fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
-                pool: passthrough::pool(&self.config.timeouts),
-                posts: passthrough::pool(&self.config.timeouts),
+                pool: passthrough::pool(&self.config.timeouts, self.config.timeouts.keep_alive),
+                posts: passthrough::pool(&self.config.timeouts, sse::IDLE),
                 config: Arc::clone(&self.config),
                 drain: self.drain.clone(),
             });

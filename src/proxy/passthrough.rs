@@ -31,8 +31,8 @@ const MIN_BUFFER: usize = 400 << 10;
 /// The pool of a thread's connections to its backends.
 pub type Pool<B = Upload> = Client<HttpConnector, B>;
 
-/// A pool whose connections are made as the timeouts say.
-pub fn pool<B: Body<Data: Send> + Send>(timeouts: &Timeouts) -> Pool<B> {
+/// A pool whose connections are made as the timeouts say, and kept for so long when nobody needs them.
+pub fn pool<B: Body<Data: Send> + Send>(timeouts: &Timeouts, idle: Duration) -> Pool<B> {
     let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(timeouts.connect));
     connector.set_nodelay(true);
@@ -41,7 +41,7 @@ pub fn pool<B: Body<Data: Send> + Send>(timeouts: &Timeouts) -> Pool<B> {
         // For requests that nobody else wrote.
         .http1_title_case_headers(true)
         .set_host(false)
-        .pool_idle_timeout(timeouts.keep_alive)
+        .pool_idle_timeout(idle)
         .build(connector)
 }
 

@@ -524,8 +524,11 @@ fn a_message_that_is_not_taken_ends_the_connection_or_is_left_out() {
     let refusals =
         ["HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 302 No\r\nLocation: /\r\n\r\n", "", "SSH"];
     for refusal in refusals {
+        let impatient = |config: &mut Config| {
+            config.timeouts.response = Some(if refusal.is_empty() { ms(1500) } else { PATIENCE });
+        };
         for dialect in ALL {
-            let stage = sending(|config| config.timeouts.response = Some(ms(200)));
+            let stage = sending(impatient);
             let (mut client, mut stream) = open(&stage, dialect);
             client.say([said(dialect, "one"), said(dialect, "two")].concat());
             let mut backend = stage.backend.accept();
@@ -538,7 +541,7 @@ fn a_message_that_is_not_taken_ends_the_connection_or_is_left_out() {
             assert_eq!(stream.rest_or_reset(), b"");
         }
         let stage = sending(|config| {
-            config.timeouts.response = Some(ms(200));
+            impatient(config);
             config.routes[0].events.send_failure = SendFailure::Drop;
         });
         let (mut client, mut stream) = open(&stage, Dialect::Hixie76);
@@ -619,6 +622,15 @@ fn messages_may_go_to_another_backend() {
     let (head, body) = post(&mut backend);
     assert!(head.starts_with("POST /there?x=1 HTTP/1.1\r\n"), "{head}");
     assert_eq!((field(&head, "Content-Type"), &body[..]), (Some("application/json"), &b"{}"[..]));
+    stage.backend.saw_nobody();
+}
+
+#[test]
+fn a_target_that_no_message_could_be_sent_to_is_refused() {
+    let stage = sending(|_| {});
+    let mut client = stage.client();
+    client.say(opening(Dialect::Rfc6455, "/a?<b>", &[]));
+    assert_eq!(status_of(&mut client), "400");
     stage.backend.saw_nobody();
 }
 

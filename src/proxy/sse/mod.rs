@@ -14,6 +14,7 @@ use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -35,6 +36,9 @@ use crate::dialect::opening::{Agreed, Opening};
 use crate::handshake::events_conversation;
 use crate::http::Refusal;
 
+/// How long a connection for messages is kept when there are none. Backends close theirs after as little as two seconds,
+/// and a message that meets such a close is lost: nobody can tell whether it was taken.
+pub const IDLE: Duration = Duration::from_secs(1);
 /// Bytes read at once from a client, whose messages may all have to wait.
 const READ: usize = 64 << 10;
 
@@ -57,7 +61,7 @@ pub async fn open<'s>(
     pool: &Pool<Feed>,
 ) -> Result<Begun<'s>, Refusal> {
     let source = Arc::new(Source::new(opening, route, config)?);
-    let posts = Posts::new(&source, pool);
+    let posts = Posts::new(&source, pool)?;
     let mut stream = source.ask(&source.start.last_id).await.map_err(source::Unopened::refusal)?;
     let agreed = std::mem::take(&mut stream.agreed);
     Ok(Begun { events: Events::new(source, stream), posts, agreed })

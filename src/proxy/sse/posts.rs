@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use super::source::Source;
 use crate::config::Timeouts;
 use crate::dialect::sse::{BINARY_TYPE, Piece, next_piece};
 use crate::event::Kind;
+use crate::http::Refusal;
 
 /// How much of an answer is read, so that its connection can be used again. Nobody wants it otherwise.
 const MAX_ANSWER: usize = 64 << 10;
@@ -56,16 +57,19 @@ struct To {
 
 impl Posts {
     /// The messages of the client with this claim.
-    pub fn new(source: &Source<'_>, pool: &Pool<Feed>) -> Posts {
-        Posts {
+    ///
+    /// # Errors
+    /// Its target makes none that they can be sent to.
+    pub fn new(source: &Source<'_>, pool: &Pool<Feed>) -> Result<Posts, Refusal> {
+        Ok(Posts {
             queue: Vec::new(),
             taken: 0,
             active: None,
             skipping: false,
             closed: false,
-            to: To::of(source, pool),
+            to: To::of(source, pool)?,
             timeouts: source.config.timeouts.clone(),
-        }
+        })
     }
 
     /// How many bytes wait.
@@ -144,25 +148,23 @@ impl Posts {
 
 impl To {
     /// Where the route sends messages to, if it does.
-    fn of(source: &Source<'_>, pool: &Pool<Feed>) -> Option<To> {
+    fn of(source: &Source<'_>, pool: &Pool<Feed>) -> Result<Option<To>, Refusal> {
         let events = &source.route.events;
-        let send = events.send.as_ref()?;
+        let Some(send) = &events.send else { return Ok(None) };
+        let bad = |what: &str| Refusal::new(400, format!("{what} cannot be forwarded with a message"));
         let backend = send.backend.as_ref().unwrap_or(&source.route.upstream);
         let authority = backend.authority();
-        // What a configuration and a judged head hold makes a URI and header values.
-        let uri = format!("http://{authority}{}", send.target(&source.start.target)).parse().ok()?;
+        let uri: Result<Uri, _> = format!("http://{authority}{}", send.target(&source.start.target)).parse();
         let host = source.host_at(&authority);
         let mut headers = HeaderMap::new();
         for (name, value) in source.opening.send_fields(host.as_deref(), &source.id) {
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
-                headers.append(name, value);
-            }
+            match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+                (Ok(name), Ok(value)) => headers.append(name, value),
+                _ => return Err(bad(name)),
+            };
         }
-        if !headers.contains_key(HOST) {
-            headers.insert(HOST, HeaderValue::from_str(&authority).ok()?);
-        }
-        let text_type = HeaderValue::from_str(&events.send_type).ok()?;
-        Some(To { pool: pool.clone(), uri, headers, text_type })
+        let text_type = HeaderValue::from_str(&events.send_type).map_err(|_| bad("send_type"))?;
+        Ok(Some(To { pool: pool.clone(), uri: uri.map_err(|_| bad("the target"))?, headers, text_type }))
     }
 
     /// Begins the request that takes a message whose first piece this is.
