@@ -124,3 +124,57 @@ impl Body for Feed {
         self.left.map(SizeHint::with_exact).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use http_body_util::BodyExt as _;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    /// What hyper reads of a body written like this; none where it breaks off.
+    fn read(size: Option<u64>, write: impl FnOnce(&mut Writer)) -> Option<Bytes> {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let (mut writer, body) = feed(size, Arc::new(Mutex::new(Instant::now())));
+            assert_eq!(body.size_hint().exact(), size);
+            write(&mut writer);
+            drop(writer);
+            body.collect().await.ok().map(http_body_util::Collected::to_bytes)
+        })
+    }
+
+    #[test]
+    fn a_body_that_was_not_finished_breaks_off() {
+        let hello = || Bytes::from_static(b"Hello");
+        assert_eq!(read(Some(5), |_| {}), None);
+        assert_eq!(read(Some(5), |writer| writer.write(hello())), None);
+        assert_eq!(read(None, |writer| writer.write(hello())), None, "it must not look whole");
+        let whole = |writer: &mut Writer| {
+            writer.write(hello());
+            writer.finish();
+        };
+        assert_eq!(read(None, whole), Some(hello()));
+        assert_eq!(read(Some(5), whole), Some(hello()));
+        assert_eq!(read(Some(0), Writer::finish), Some(Bytes::new()));
+    }
+
+    #[test]
+    fn a_piece_waits_until_the_one_before_was_read() {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let (mut writer, mut body) = feed(None, Arc::new(Mutex::new(Instant::now())));
+            writer.write(Bytes::from_static(b"one"));
+            assert!(poll_fn(|cx| Poll::Ready(writer.poll_ready(cx))).await.is_pending());
+            let reader = async {
+                tokio::task::yield_now().await;
+                body.frame().await
+            };
+            let (frame, ()) = tokio::join!(reader, poll_fn(|cx| writer.poll_ready(cx)));
+            let frame = frame.expect("a piece").expect("of a body that goes on");
+            assert_eq!(frame.into_data().ok(), Some(Bytes::from_static(b"one")));
+        });
+    }
+}

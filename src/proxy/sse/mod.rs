@@ -212,7 +212,7 @@ impl Carrier<'_> {
     /// Reads the stream of events, or carries on with getting one; true if something has moved.
     fn read_events(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
         if !self.conversation.heeds(Side::Upstream) {
-            return self.events.drop_stream();
+            return false;
         }
         if self.client.waiting() > 0 {
             self.events.held_up();
