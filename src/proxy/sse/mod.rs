@@ -93,12 +93,13 @@ struct Carrier<'s> {
 
 /// Carries a conversation until the client's stream and the upstream's requests are done with. Beside the client's
 /// stream stands what it sent beyond the handshake.
-pub async fn carry(
+pub fn carry<'s>(
     client: (TcpStream, Vec<u8>),
-    begun: Begun<'_>,
+    begun: Begun<'s>,
     conversation: Conversation,
     drain: Watch,
-) -> Carried {
+) -> impl Future<Output = Carried> + use<'s> {
+    // Put together before anything waits: what a future takes as arguments it keeps twice.
     let Begun { events, posts, .. } = begun;
     let Source { route, config, .. } = **events.source();
     let mut carrier = Carrier {
@@ -116,23 +117,25 @@ pub async fn carry(
     };
     carrier.client.read_bytes = client.1.len() as u64;
     let mut early = Some(client.1);
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         SCRATCH.with_borrow_mut(|scratch| {
             if let Some(early) = early.take() {
                 carrier.client_says(&early, cx, &mut scratch.out);
             }
-            carrier.poll(cx, scratch)
+            carrier.poll(cx, scratch).map(|()| carrier.carried())
         })
     })
-    .await;
-    Carried {
-        cause: carrier.conversation.cause(),
-        from_client: (carrier.client.read_bytes, carrier.conversation.messages(Side::Downstream)),
-        from_upstream: (carrier.events.read_bytes(), carrier.conversation.messages(Side::Upstream)),
-    }
 }
 
 impl Carrier<'_> {
+    fn carried(&self) -> Carried {
+        Carried {
+            cause: self.conversation.cause(),
+            from_client: (self.client.read_bytes, self.conversation.messages(Side::Downstream)),
+            from_upstream: (self.events.read_bytes(), self.conversation.messages(Side::Upstream)),
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
         if self.drain.as_mut().is_some_and(|drain| drain.poll_started(cx).is_ready()) {
             self.drain = None;

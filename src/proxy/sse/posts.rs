@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
@@ -13,7 +14,6 @@ use tokio::time::Instant;
 use super::super::passthrough::{self, Pool, chain};
 use super::feed::{Feed, Writer, feed};
 use super::source::Source;
-use crate::config::Timeouts;
 use crate::dialect::sse::{BINARY_TYPE, Piece, next_piece};
 use crate::event::Kind;
 use crate::http::Refusal;
@@ -37,8 +37,9 @@ pub struct Posts {
     skipping: bool,
     /// Nothing more comes.
     closed: bool,
-    to: Option<To>,
-    timeouts: Timeouts,
+    to: Option<Box<To>>,
+    /// How long a backend may take to answer.
+    patience: Option<Duration>,
 }
 
 struct Active {
@@ -68,7 +69,7 @@ impl Posts {
             skipping: false,
             closed: false,
             to: To::of(source, pool)?,
-            timeouts: source.config.timeouts.clone(),
+            patience: source.config.timeouts.response,
         })
     }
 
@@ -135,7 +136,7 @@ impl Posts {
             self.skipping = !piece.ends;
         } else {
             self.skipping = false;
-            self.active = self.to.as_ref().map(|to| to.begin(&piece, &self.timeouts));
+            self.active = self.to.as_ref().map(|to| to.begin(&piece, self.patience));
         }
         self.taken = self.queue.len() - left;
         if left == 0 {
@@ -148,7 +149,7 @@ impl Posts {
 
 impl To {
     /// Where the route sends messages to, if it does.
-    fn of(source: &Source<'_>, pool: &Pool<Feed>) -> Result<Option<To>, Refusal> {
+    fn of(source: &Source<'_>, pool: &Pool<Feed>) -> Result<Option<Box<To>>, Refusal> {
         let events = &source.route.events;
         let Some(send) = &events.send else { return Ok(None) };
         let bad = |what: &str| Refusal::new(400, format!("{what} cannot be forwarded with a message"));
@@ -164,11 +165,12 @@ impl To {
             };
         }
         let text_type = HeaderValue::from_str(&events.send_type).map_err(|_| bad("send_type"))?;
-        Ok(Some(To { pool: pool.clone(), uri: uri.map_err(|_| bad("the target"))?, headers, text_type }))
+        let uri = uri.map_err(|_| bad("the target"))?;
+        Ok(Some(Box::new(To { pool: pool.clone(), uri, headers, text_type })))
     }
 
     /// Begins the request that takes a message whose first piece this is.
-    fn begin(&self, piece: &Piece<'_>, timeouts: &Timeouts) -> Active {
+    fn begin(&self, piece: &Piece<'_>, patience: Option<Duration>) -> Active {
         let (kind, size) = piece.opens.unwrap_or((Kind::Text, None));
         let moved = Arc::new(Mutex::new(Instant::now()));
         let (mut writer, body) = feed(size, Arc::clone(&moved));
@@ -185,7 +187,7 @@ impl To {
             Kind::Binary => HeaderValue::from_static(BINARY_TYPE),
         };
         request.headers_mut().insert(CONTENT_TYPE, content_type);
-        let answer = Box::pin(answered(self.pool.clone(), request, timeouts.response, moved));
+        let answer = Box::pin(answered(self.pool.clone(), request, patience, moved));
         Active { answer, writer: (!piece.ends).then_some(writer) }
     }
 }
@@ -194,7 +196,7 @@ impl To {
 async fn answered(
     pool: Pool<Feed>,
     request: Request<Feed>,
-    patience: Option<std::time::Duration>,
+    patience: Option<Duration>,
     moved: Arc<Mutex<Instant>>,
 ) -> Result<(), Untaken> {
     let exchange = async {
