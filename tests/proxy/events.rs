@@ -522,7 +522,7 @@ fn who_sends_more_than_the_backend_takes_is_slowed_down() {
 #[test]
 fn a_message_that_is_not_taken_ends_the_connection_or_is_left_out() {
     let refusals =
-        ["HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 302 No\r\nLocation: /\r\n\r\n", "", "SSH"];
+        ["HTTP/1.1 500 Oops\r\nConnection: close\r\n\r\n", "HTTP/1.1 302 No\r\nLocation: /\r\n\r\n", "", "SSH"];
     for refusal in refusals {
         let impatient = |config: &mut Config| {
             config.timeouts.response = Some(if refusal.is_empty() { ms(1500) } else { PATIENCE });
