@@ -23,4 +23,7 @@ pub mod handshake;
 
 pub mod transcript;
 
+pub mod explain;
+pub mod recording;
+
 pub mod proxy;

@@ -131,6 +131,14 @@ pub fn addressed<'a>(request: &Request<'a>) -> Result<(&'a str, &'a str), Refusa
     }
 }
 
+/// Whether the bytes begin with the whole head of an ordinary request.
+pub fn is_ordinary_request(bytes: &[u8]) -> bool {
+    let First::Http(skip) = first(bytes) else { return false };
+    let Ok(Some(length)) = http::head_length(&bytes[skip..]) else { return false };
+    let request = Request::parse(&bytes[skip..skip + length], usize::MAX);
+    request.is_ok_and(|request| matches!(classify(&request, DialectSet::ALL), Ok(Verdict::Http(_))))
+}
+
 /// From the head to the dialect, among those that are `on`: the first rule that matches decides.
 ///
 /// # Errors

@@ -14,15 +14,23 @@
 //! [`Transcript`] reads and writes that text; [`play()`] performs it through the pure core, fed whole and cut at every
 //! place, and says where the two differ. fixtures/README.md is the format in one page.
 
+mod difference;
 mod events;
 mod heard;
 mod play;
+pub mod rules;
+mod script;
 mod stage;
+mod understudy;
 
 use std::fmt;
 use std::time::Duration;
 
-pub use self::play::{Cutting, Difference, Mismatch, play};
+pub use self::difference::{Difference, Mismatch};
+pub use self::heard::Heard;
+pub use self::play::{play, play_cut};
+pub use self::script::{Beat, Cue, Cutting, Due, Expected, SIDES, Script, Speech, index};
+pub use self::stage::UPSTREAM_KEY;
 use crate::config::{Config, Faults};
 use crate::conversation::Side;
 use crate::dialect::Dialect;

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 
 /// The modules in floor order, as `src/lib.rs` declares them. Each may use those before it, those of its own floor only
 /// where named after it.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["event", "http", "utf8"],
     &["dialect"],
     &["config", "conversation", "sniff"],
     &["handshake"],
     &["transcript"],
+    &["explain", "recording"],
     &["proxy"],
 ];
 
 /// What belongs to the shell alone: it waits, listens and reads clocks.
-const SHELL: [&str; 6] = ["tokio", "hyper", "hyper_util", "rustls", "socket2", "rand"];
+const SHELL: [&str; 7] = ["tokio", "hyper", "hyper_util", "rustls", "tokio_rustls", "socket2", "rand"];
 /// Parts of the standard library that do the same.
 const SHELL_STD: [&str; 4] = ["std::net::Tcp", "std::time::Instant", "std::time::SystemTime", "std::thread"];
 

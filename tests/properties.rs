@@ -1,5 +1,7 @@
 //! What must hold for every input: any split means the same, nothing panics, frames pass untouched, memory is bounded.
 
+use std::time::Duration;
+
 use hybridge::config::{Config, Limits, Upstream};
 use hybridge::conversation::{Conversation, Output, Side};
 use hybridge::dialect::hybi::{Hybi, Role, accept};
@@ -7,7 +9,8 @@ use hybridge::dialect::opening::Opening;
 use hybridge::dialect::{BinaryPolicy, Dialect};
 use hybridge::event::{Chunk, Close, Codec, Event, Keys, Kind, MaskingKey, Payload, ProtocolError, Rest};
 use hybridge::handshake::{Received, consent, receive};
-use hybridge::transcript::{Act, Ending, Meaning, Table, Transcript, play};
+use hybridge::transcript::rules::{self, Held};
+use hybridge::transcript::{Act, Due, Ending, Meaning, Table, Transcript, play};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -384,6 +387,8 @@ fn act() -> impl Strategy<Value = Act> {
         side().prop_map(Act::HearsEnd),
         (side(), meaning).prop_map(|(side, meaning)| Act::Means(side, meaning)),
         Just(Act::ShutsDown),
+        (0..90_000u64).prop_map(|ms| Act::Pause(Duration::from_millis(ms))),
+        "[a-z-]{1,20}".prop_map(Act::Explains),
         (1..1000u32).prop_map(|most| Act::Setting(Table::Route, format!("max_message = {most}"))),
     ]
 }
@@ -391,6 +396,9 @@ fn act() -> impl Strategy<Value = Act> {
 fn acts(transcript: &Transcript) -> Vec<Act> {
     transcript.lines().iter().map(|line| line.act.clone()).collect()
 }
+
+const HIXIE_ANSWER: &str = "HTTP/1.1 101 WebSocket Protocol Handshake\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n\
+     Sec-WebSocket-Origin: http://o\r\nSec-WebSocket-Location: ws://a/\r\n\r\n8jKS'y:G*Co,Wxa-\x00Hello\x7f\u{7f}";
 
 const PLAYS: &[&str] = &[
     "# x\nroute binary = \"base64\"\nlimits head_bytes = \"1KiB\"\nclient opens v13\nclient says \"\\x81\\x80abcd\" x 3\n\
@@ -698,5 +706,34 @@ loop {
                 prop_assert!(fault.column <= line.chars().count() + 1, "{}", fault);
             }
         }
+    }
+
+    #[test]
+    fn no_bytes_make_a_recording_panic(
+        client in any_bytes_or(&HEADS),
+        server in any_bytes_or(&[ANSWER, HIXIE_ANSWER]),
+        (_, frames) in kin_and_bytes(),
+        (_, more) in kin_and_bytes(),
+        cut in any::<Index>(),
+    ) {
+        let (first, second) = server.split_at(cut.index(server.len() + 1));
+        let recording = Transcript::of([
+            Act::Comment("it".into()),
+            Act::Says(Side::Downstream, client.clone()),
+            Act::Hears(Side::Downstream, first.to_vec()),
+            Act::Says(Side::Downstream, frames.clone()),
+            Act::Hears(Side::Downstream, [second, &more].concat()),
+            Act::HearsEnd(Side::Downstream),
+        ]);
+        drop(play(&recording));
+        // The same bytes, as if a server had sent them.
+        let heard = [&server[..], &more].concat();
+        let due = Due { so_far: first.to_vec(), ended: false, at_last: heard.clone(), ends: true, more: false };
+        let terms = rules::terms(&[&client[..], &frames].concat(), false);
+        drop(rules::client(&due, &heard[..cut.index(heard.len() + 1)], true, terms.as_ref()));
+        prop_assert_eq!(rules::client(&Due { so_far: heard.clone(), ..due }, &heard, true, terms.as_ref()), Held::Right);
+        let asked = [&client[..], &more].concat();
+        let due = Due { so_far: client, ended: false, at_last: asked.clone(), ends: true, more: false };
+        drop(rules::upstream(&due, &asked[..cut.index(asked.len() + 1)], true, "own"));
     }
 }

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import catalog
+import dialling
 import processes
 import rows
 import stage
@@ -25,11 +26,14 @@ BUILD_SECONDS = 1800
 def main():
     options = parse_arguments()
     chosen = list(rows.choose(options.only, "v13" if options.against == "backends" else None, options.repeat))
-    if not chosen:
+    dialled = list(dialling.choose(options.only)) if options.against == "hybridge" and not options.backend else []
+    if not chosen and not dialled:
         sys.exit(f"interop: no client's name begins with {' or '.join(options.only)}; --list names them")
     if options.list:
         for row in chosen:
             print(f"{row.label:<22}{row.client.dialect:<10}{row.client.title}")
+        for server, dialect in dialled:
+            print(f"{'dial-' + dialect:<22}{dialling.DIALECTS[dialect][0]:<10}hybridge dial, at {server.backend.title}")
         return 0
     processes.kill_all_at_exit()
     HOME.mkdir(parents=True, exist_ok=True)
@@ -38,7 +42,7 @@ def main():
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(f"interop: another interop/run is at work in {HOME.relative_to(ROOT)}")
-        return run(options, chosen)
+        return run(options, chosen, dialled)
 
 
 def parse_arguments():
@@ -66,7 +70,7 @@ def parse_arguments():
     return options
 
 
-def run(options, chosen):
+def run(options, chosen, dialled):
     hybridge = hybridge_binary() if options.against == "hybridge" else None
     started = time.monotonic()
     shutil.rmtree(LAST, ignore_errors=True)
@@ -76,11 +80,23 @@ def run(options, chosen):
     for row in chosen:
         with contextlib.suppress(tools.Missing, tools.Broken):
             row.client.install()
+    totals = dict(passed=0, failed=0, skipped=0)
+    if chosen:
+        send_clients(options, chosen, hybridge, totals)
+    if dialled:
+        dialling.run(dialled, hybridge, LAST, options.verbose, totals)
+
+    print(f"\n{time.monotonic() - started:.0f} s; logs are in {LAST.relative_to(ROOT)}")
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
+    return 0 if totals["passed"] and not totals["failed"] else 1
+
+
+def send_clients(options, chosen, hybridge, totals):
+    """The clients through hybridge, a row for each; adds to the totals."""
     lanes = [open_lane(backend, hybridge) for backend in choose_backends(options)]
 
     print(f"\n{'client':<22}{'dialect':<10}{'program':<30}" + "".join(f"{lane.title:<24}" for lane in lanes))
     runner = stage.Runner(LAST, keep_all=options.verbose)
-    totals = dict(passed=0, failed=0, skipped=0)
     with ThreadPoolExecutor(len(lanes)) as pool:
         for row in chosen:
             title, cells = rows.perform(row, lanes, runner, pool)
@@ -89,10 +105,6 @@ def run(options, chosen):
                 totals[kind] += sum(getattr(cell, kind) for cell in cells)
     for lane in lanes:
         lane.stop()
-
-    print(f"\n{time.monotonic() - started:.0f} s; logs are in {LAST.relative_to(ROOT)}")
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
-    return 0 if totals["passed"] and not totals["failed"] else 1
 
 
 def choose_backends(options):

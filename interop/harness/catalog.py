@@ -110,6 +110,10 @@ def ws(variant):
     return Program(tools.npm_version("ws"), (tools.node(), driver("ws.js"), variant), NODE_PATH)
 
 
+def python():
+    return (sys.executable, "-B")
+
+
 CLIENTS = (
     Client("phantomjs-1.9", "PhantomJS", "hixie-76", partial(phantomjs, "1.9", "76"), FIN.untold(), binary=False),
     Client("phantomjs-2.1", "PhantomJS", "v13", partial(phantomjs, "2.1", "13"),

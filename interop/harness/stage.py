@@ -81,13 +81,18 @@ class Lane:
     """A backend, and in front of it what clients dial: hybridge, or without one the backend itself."""
 
     def __init__(self, backend, program, hybridge, folder):
+        """`hybridge` is its binary, or a function that puts something else before a backend's address."""
         self.name = backend.name
         self.blind = backend.blind
         self.title = f"{backend.title} {program.version}"
         self.backend = Backend(backend, program, folder / f"backend-{backend.name}.stderr")
         self._servers = [self.backend]
         self.address = self.backend.address
-        if hybridge:
+        if callable(hybridge):
+            front = hybridge(self.backend.address)
+            self._servers.append(front)
+            self.address = front.address
+        elif hybridge:
             front = Hybridge(hybridge, self.backend.address, folder / f"hybridge-{backend.name}.stderr")
             self._servers.append(front)
             self.address = front.address
@@ -121,8 +126,11 @@ class Runner:
         self._keep_all = keep_all
         self._numbers = itertools.count(1)
 
-    def run(self, client, program, lane, plays):
-        """One process of the client, a connection for each scenario; returns their differences by name, and the folder."""
+    def run(self, client, program, lane, plays, more=(), host=None):
+        """One process of the client, a connection for each scenario; returns their differences by name, and the folder.
+
+        `more` are further lines for every plan; `host` is what the client calls the server if not by its address.
+        """
         number = next(self._numbers)
         folder = self._folder / f"{number}-{client.name}-{lane.name}"
         folder.mkdir()
@@ -131,7 +139,7 @@ class Runner:
         paths = []
         for scenario, plan in zip(plays, plans):
             path = f"/{scenario.behaviour}/{idents[scenario.name]}?client={client.name}"
-            plan.write_text(scenario.plan(client, f"ws://{lane.address}{path}"))
+            plan.write_text(scenario.plan(client, f"ws://{lane.address}{path}") + "".join(f"{line}\n" for line in more))
             paths.append(path if client.query else path.split("?")[0])
 
         child = Child([*program.command, *plans], folder / "stderr", program.env)
@@ -143,7 +151,7 @@ class Runner:
         for scenario, path, lines in zip(plays, paths, spoken):
             # Who never got in leaves no record to wait for.
             records = lane.backend.records(idents[scenario.name], SETTLE_SECONDS if lines else 0)
-            found = verdict.judge(client, scenario, path, lane.address, lines, records, lane.blind)
+            found = verdict.judge(client, scenario, path, host or lane.address, lines, records, lane.blind)
             if found and exit_code != 0:
                 how = "did not end in time" if exit_code is None else f"ended with exit code {exit_code}"
                 found.append(f"client: its process {how}: {child.complaint()}")

@@ -125,6 +125,20 @@ def _debian_version(package):
     return version.split(":")[-1].split("-")[0]
 
 
+# TLS ------------------------------------------------------------------------------------------------------------------
+
+
+@once
+def certificate(name):
+    """The key and the certificate of a server of this name: one that is its own authority."""
+    openssl = _program("openssl", "openssl")
+    key, file = HOME / "tls-key.pem", HOME / "tls-certificate.pem"
+    _run([openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+          "-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE",
+          "-keyout", key, "-out", file])
+    return key, file
+
+
 # npm ------------------------------------------------------------------------------------------------------------------
 
 

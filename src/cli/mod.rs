@@ -1,6 +1,12 @@
 //! The commands, and what they exit with: 0 for done, 1 for a failure that was explained, 2 for misuse.
 
+mod bytes;
+mod client;
 mod demo;
+mod dial;
+mod explain;
+mod record;
+mod replay;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -23,22 +29,36 @@ struct Arguments {
 enum Command {
     /// See a client of every dialect at work, and chat with them in the browser
     Demo(demo::Arguments),
+    /// Talk to a server in any dialect: lines in, messages out
+    Dial(Box<dial::Arguments>),
     /// Stand in front of a backend and serve
     Serve(serve::Arguments),
+    /// Stand between client and server and write down what passes, or read it from a capture
+    Record(record::Arguments),
+    /// Perform recorded conversations: through the pure core, or against a running server or proxy
+    Replay(replay::Arguments),
     /// Read a configuration file and say what it means, or everything that is wrong with it
     Check {
         /// The configuration file
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Say what is wrong with a handshake or a recording, and the remedy
+    Explain(explain::Arguments),
 }
 
 /// Reads the arguments, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(arguments),
+        // It has exit codes of its own.
+        Command::Dial(arguments) => return dial::run(*arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
         Command::Check { config } => check(&config),
+        // It has its own exit codes: a fault that it finds is no failure of its own.
+        Command::Explain(arguments) => return explain::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,7 +28,7 @@ pub use file::KEYS;
 pub use public_url::PublicUrl;
 pub use route::Route;
 pub use units::{parse_duration, parse_size};
-pub use upstream::{Protocol, Upstream, UpstreamHost};
+pub use upstream::{Protocol, Upstream, UpstreamHost, split_authority};
 
 /// Everything that an operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]

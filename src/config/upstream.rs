@@ -169,7 +169,11 @@ impl fmt::Display for UpstreamHost {
 }
 
 /// Takes `HOST` or `HOST:PORT` apart; the host in lower case, an IPv6 address without its brackets.
-pub(super) fn split_authority(text: &str) -> Result<(String, Option<u16>), Refusal> {
+///
+/// # Errors
+///
+/// When the text is neither; the refusal says what to write.
+pub fn split_authority(text: &str) -> Result<(String, Option<u16>), Refusal> {
     if text.contains("://") {
         return Err(Refusal::new("a host has no scheme", "write the host alone, as in \"tv.example\""));
     }
@@ -218,7 +222,7 @@ pub(super) fn split_authority(text: &str) -> Result<(String, Option<u16>), Refus
 fn check_port(port: &str) -> Result<u16, Refusal> {
     const REMEDY: &str = "write a port from 1 to 65535";
     if port.is_empty() {
-        return Err(Refusal::new("no port follows the colon", format!("{REMEDY}, or leave out the colon for port 80")));
+        return Err(Refusal::new("no port follows the colon", format!("{REMEDY}, or leave out the colon")));
     }
     // A sign is part of a number to Rust, not to a URL.
     match port.parse() {

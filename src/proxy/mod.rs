@@ -12,6 +12,7 @@ mod permits;
 mod random;
 mod relay;
 mod sse;
+pub mod tls;
 mod upstream;
 
 use std::io;
@@ -28,7 +29,7 @@ use tracing::{error, info, warn};
 
 use self::connection::Shared;
 pub use self::drain::Drain;
-pub use self::listen::BindError;
+pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
 use crate::config::Config;

@@ -1,6 +1,7 @@
 //! The stage where the upstream sends events: what `proxy/sse` does with its streams, one after the other.
 
-use super::stage::{Stage, index};
+use super::script::index;
+use super::stage::Stage;
 use crate::config::{Route, UpstreamHost};
 use crate::conversation::{Conversation, Lost, Output, Side};
 use crate::dialect::opening::Opening;

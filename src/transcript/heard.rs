@@ -6,7 +6,7 @@ use super::Meaning;
 use crate::conversation::Side;
 use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::{BinaryPolicy, Dialect};
-use crate::event::{Codec, Event, Kind, Rest};
+use crate::event::{Codec, Event, Kind, ProtocolError, Rest};
 
 pub(super) fn listed(meanings: &[Meaning]) -> String {
     let lines: Vec<String> = meanings.iter().map(Meaning::to_string).collect();
@@ -25,13 +25,15 @@ pub(super) fn ear_codec(side: Side, dialect: Dialect, extensions: bool) -> Box<d
 
 /// What frames mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard {
+pub struct Heard {
     /// Whole messages joined, and control frames, in the order of their last bytes.
-    pub(super) whole: Vec<Meaning>,
+    pub whole: Vec<Meaning>,
     /// What is there of a message that goes on.
-    pub(super) unfinished: Option<(Kind, Vec<u8>)>,
+    pub unfinished: Option<(Kind, Vec<u8>)>,
     /// Bytes that mean nothing yet, or never.
-    pub(super) rest: Vec<u8>,
+    pub rest: Vec<u8>,
+    /// The rule that was broken, if one was; nothing is understood from there on.
+    pub broke: Option<ProtocolError>,
 }
 
 impl Heard {
@@ -50,8 +52,9 @@ impl Heard {
                         }
                     }
                     Ok(None) => break,
-                    Err(_) => {
+                    Err(rule) => {
                         heard.rest = input.to_vec();
+                        heard.broke = Some(rule);
                         return heard;
                     }
                 }

@@ -1,7 +1,10 @@
 //! The stage of a play: the pure core, and what the shell does around it, with streams that take everything at once.
 
+use std::time::Duration;
+
 use super::Ending;
 use super::events::Events;
+use super::script::{Beat, Cue, Expected, SIDES, Speech, index};
 use crate::config::{Config, Protocol, Route, UpstreamHost};
 use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
 use crate::dialect::Dialect;
@@ -14,22 +17,18 @@ use crate::handshake::{self, Received, consent, receive};
 use crate::http::Refusal;
 
 /// The key of every opening handshake to the upstream: RFC 6455's example (§1.3).
-pub(super) const UPSTREAM_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub const UPSTREAM_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// The first masking key: RFC 6455's example (§5.7). Each further one is greater by one.
 const FIRST_MASKING_KEY: u32 = 0x37fa_213d;
 
-pub(super) const SIDES: [Side; 2] = [Side::Downstream, Side::Upstream];
-
-/// A side's place where there is one for each.
-pub(super) fn index(side: Side) -> usize {
-    match side {
-        Side::Downstream => 0,
-        Side::Upstream => 1,
-    }
-}
-
 /// Masking keys in a fixed order.
 pub(super) struct Counting(u32);
+
+impl Default for Counting {
+    fn default() -> Self {
+        Counting(FIRST_MASKING_KEY)
+    }
+}
 
 impl Keys for Counting {
     fn fresh(&mut self) -> MaskingKey {
@@ -95,7 +94,7 @@ impl<'c> Stage<'c> {
         Stage {
             config,
             scene: Scene::Greeting { buffer: Vec::new() },
-            keys: Counting(FIRST_MASKING_KEY),
+            keys: Counting::default(),
             ears: Default::default(),
             listening: None,
             spoken: Default::default(),
@@ -449,27 +448,57 @@ impl<'c> Stage<'c> {
 
 /// Both handshakes in their plainest form, for plays that are about what comes after them.
 pub(super) fn plain_opening(dialect: Dialect, config: &Config) -> Result<(Opening, Agreed, &Route), String> {
-    let proof = match (dialect, dialect.facts().version) {
-        (_, Some(version)) => format!("Sec-WebSocket-Key: {UPSTREAM_KEY}\r\nSec-WebSocket-Version: {version}\r\n"),
-        (Dialect::Hixie76, None) => "Sec-WebSocket-Key1: 1 2\r\nSec-WebSocket-Key2: 3 4\r\n".to_owned(),
-        _ => String::new(),
-    };
     let path = config.routes.first().map_or("/", |route| &route.path);
-    let head =
-        format!("GET {path} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nHost: example.com\r\n{proof}\r\n");
-    let (opening, route) = match receive(head.as_bytes(), config) {
+    let (opening, route) = match receive(plain_request(dialect, path).as_bytes(), config) {
         Received::Opening { opening, route, .. } => (*opening, route),
         other => return Err(format!("the settings do not let {dialect} in: {other:?}")),
     };
     if route.upstream.protocol == Protocol::Events {
         return Ok((opening, Agreed::default(), route));
     }
-    let accept = hybi::accept(UPSTREAM_KEY);
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
-    match consent(&opening, answer.as_bytes(), UPSTREAM_KEY, &config.limits) {
+    match consent(&opening, plain_consent().as_bytes(), UPSTREAM_KEY, &config.limits) {
         Ok(Some((agreed, _))) => Ok((opening, agreed, route)),
         other => Err(format!("the plain answer was not understood: {other:?}")),
     }
+}
+
+/// A client's plainest opening handshake, without the third key of hixie-76.
+fn plain_request(dialect: Dialect, path: &str) -> String {
+    let proof = match (dialect, dialect.facts().version) {
+        (_, Some(version)) => format!("Sec-WebSocket-Key: {UPSTREAM_KEY}\r\nSec-WebSocket-Version: {version}\r\n"),
+        (Dialect::Hixie76, None) => "Sec-WebSocket-Key1: 1 2\r\nSec-WebSocket-Key2: 3 4\r\n".to_owned(),
+        _ => String::new(),
+    };
+    format!(
+        "GET {path} HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: example.com\r\n\
+         Origin: http://example.com\r\n{proof}\r\n"
+    )
+}
+
+/// An upstream's plainest consent.
+fn plain_consent() -> String {
+    let accept = hybi::accept(UPSTREAM_KEY);
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+}
+
+/// The beats of both handshakes in their plainest form.
+pub(super) fn plain_beats(line: usize, dialect: Dialect, config: &Config) -> Result<[Beat; 2], String> {
+    const KEY: [u8; KEY3] = *b"^n:ds[4U";
+    let (opening, agreed, route) = plain_opening(dialect, config)?;
+    let mut asks = plain_request(dialect, &route.path).into_bytes();
+    let mut told = opening.answer(&agreed, &route.public_url.location(&opening.host, &opening.target));
+    if let Some(digest) = opening.challenge_answer(KEY) {
+        asks.extend(KEY);
+        told.extend(digest);
+    }
+    let hears = |bytes| Expected { bytes, ..Expected::default() };
+    let says = |side, bytes| Cue::Says(side, Speech { bytes, borders: Vec::new() });
+    let beat = |cue, hears| Beat { line, pause: Duration::ZERO, cue, hears };
+    let asked = opening.upstream_request(&route.upstream_target(&opening.target), None, UPSTREAM_KEY);
+    Ok([
+        beat(says(Side::Downstream, asks), [Expected::default(), hears(asked)]),
+        beat(says(Side::Upstream, plain_consent().into_bytes()), [hears(told), Expected::default()]),
+    ])
 }

@@ -12,4 +12,5 @@ mod limits;
 mod matrix;
 mod passthrough;
 mod refusals;
+mod replay;
 mod streaming;

@@ -3,13 +3,10 @@
 use std::net::SocketAddr;
 
 use hybridge::dialect::Dialect;
-use hybridge::dialect::client::Ask;
-use hybridge::event::Keys as _;
-use hybridge::proxy::Fresh;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::wire::Wire;
+use crate::cli::client::{self, Handshake};
 
 /// A browser that is played.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,15 +56,6 @@ pub const CAST: [Browser; 5] = [
     },
 ];
 
-/// What has passed of an opening handshake, also of one that failed.
-#[derive(Debug, Default)]
-pub struct Handshake {
-    /// The request.
-    pub said: Vec<u8>,
-    /// The answer.
-    pub heard: Vec<u8>,
-}
-
 impl Browser {
     /// Connects to the proxy and opens `target`. What passes is left in `handshake`.
     ///
@@ -75,27 +63,13 @@ impl Browser {
     /// Why that failed, as a sentence about the browser.
     pub async fn open(&self, proxy: SocketAddr, target: &str, handshake: &mut Handshake) -> Result<Wire, String> {
         let host = proxy.to_string();
-        let mut ask = Ask::new(self.dialect, &host, target, &mut || u32::from_be_bytes(Fresh.fresh().0));
+        let mut ask = client::ask(self.dialect, &host, target);
         ask.origin = Some(format!("http://{host}"));
         ask.fields = self.fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        handshake.said = ask.request();
-        let terms = ask.terms();
-        let broken = |error| format!("its connection broke off during the opening handshake: {error}");
         let mut stream = TcpStream::connect(proxy).await.map_err(|error| format!("it could not connect: {error}"))?;
-        stream.set_nodelay(true).map_err(broken)?;
-        stream.write_all(&handshake.said).await.map_err(broken)?;
-        loop {
-            match terms.judge(&handshake.heard) {
-                Ok(Some(opened)) => {
-                    let early = handshake.heard.split_off(opened.taken);
-                    return Ok(Wire::new(stream, terms.codec(&opened), early));
-                }
-                Ok(None) => {}
-                Err(rule) => return Err(format!("it refused the answer to its opening handshake: the proxy {rule}")),
-            }
-            if stream.read_buf(&mut handshake.heard).await.map_err(broken)? == 0 {
-                return Err("its opening handshake was not answered to the end".into());
-            }
-        }
+        stream.set_nodelay(true).map_err(|error| format!("its connection broke off: {error}"))?;
+        let opened = client::shake_hands(&mut stream, &ask, handshake).await;
+        let (opened, early) = opened.map_err(|why| format!("it was not let in: {why}"))?;
+        Ok(Wire::new(stream, ask.terms().codec(&opened), early))
     }
 }

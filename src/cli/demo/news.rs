@@ -11,9 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::clients::{Browser, CAST, Handshake};
-use super::play::{Line, Transcript, Voice, by_line};
+use super::clients::{Browser, CAST};
+use super::play::{Line, Transcript, Voice};
 use super::wire::{Heard, Meaning, Wire};
+use crate::cli::bytes::by_line;
+use crate::cli::client::Handshake;
 
 /// The path of the events, and of what is said to their backend.
 pub const PATH: &str = "/news";

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use super::clients::Browser;
 use super::play::{Line, Transcript, Voice};
+use crate::cli::bytes::quoted;
 
 /// Whether a terminal reads, so that colours help.
 #[derive(Clone, Copy, Debug)]
@@ -92,11 +93,6 @@ impl Paint {
         }
         out
     }
-}
-
-/// Bytes as they stand in a Rust string, but for quotes, which need no escape here.
-fn quoted(bytes: &[u8]) -> String {
-    format!("\"{}\"", bytes.escape_ascii().to_string().replace("\\'", "'"))
 }
 
 /// Writes to stdout at once.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use hybridge::dialect::Dialect;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::clients::{Browser, CAST, Handshake};
+use super::clients::{Browser, CAST};
 use super::room::{Room, VISITOR};
 use super::wire::{Meaning, Wire};
+use crate::cli::client::Handshake;
 
 /// Between two things that one of them says unasked.
 const INTERVAL: Duration = Duration::from_secs(20);

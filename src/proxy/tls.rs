@@ -1,0 +1,369 @@
+//! TLS as a client: whom it trusts, a stream that is plain or encrypted, and what went wrong in an operator's words.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, PeerIncompatible,
+    RootCertStore, SignatureScheme,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Whose certificates are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those issued by the certificate authorities of this machine (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+    #[default]
+    System,
+    /// Those issued by the authorities in this PEM file, and no others.
+    File(PathBuf),
+    /// All: nobody knows who answers. For tests on networks one owns.
+    Anybody,
+}
+
+/// Makes encrypted connections. Copies share what they know, sessions to be resumed among it.
+#[derive(Clone)]
+pub struct Tls {
+    connector: TlsConnector,
+}
+
+impl Tls {
+    /// A client that believes certificates by `trust`. The authorities are read here, once.
+    ///
+    /// # Errors
+    /// They cannot be read, or there are none.
+    pub fn new(trust: &Trust) -> Result<Tls, TrustError> {
+        let provider = Arc::new(ring::default_provider());
+        let algorithms = provider.signature_verification_algorithms;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the usual versions");
+        let mut config = match trust {
+            Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
+            Trust::File(file) => builder.with_root_certificates(roots_in(file)?).with_no_client_auth(),
+            Trust::Anybody => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Gullible { algorithms }))
+                .with_no_client_auth(),
+        };
+        // Servers that know HTTP/2 should not think of it: only HTTP/1.1 has the upgrade.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Tls { connector: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// Performs the handshake. `host`, a name or an address without brackets, is what the certificate must be for; a
+    /// name is also told to the server (SNI).
+    ///
+    /// # Errors
+    /// What the server did wrong, or the connection.
+    pub async fn connect(&self, stream: TcpStream, host: &str) -> Result<Stream, TlsError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::new(host, TlsFault::NoName))?;
+        match self.connector.connect(name, stream).await {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Err(error) => Err(TlsError::new(host, TlsFault::of(&error))),
+        }
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, TrustError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Old authorities with strange certificates stand beside good ones on many machines.
+    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
+    match found.errors.first() {
+        _ if added > 0 => Ok(roots),
+        Some(error) => Err(TrustError::System(Some(error.to_string()))),
+        None => Err(TrustError::System(None)),
+    }
+}
+
+fn roots_in(file: &Path) -> Result<RootCertStore, TrustError> {
+    let unreadable = |why: String| TrustError::File(file.to_owned(), why);
+    let pem = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(unreadable(
+            "there is no certificate in it; expected lines from -----BEGIN CERTIFICATE----- on".into(),
+        ));
+    }
+    Ok(roots)
+}
+
+/// The authorities cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustError {
+    /// The machine has none, and perhaps why.
+    System(Option<String>),
+    /// The file cannot be read, and why.
+    File(PathBuf, String),
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrustError::System(why) => {
+                f.write_str("this machine has no certificate authorities; install ca-certificates, or name a CA file")?;
+                why.iter().try_for_each(|why| write!(f, " ({why})"))
+            }
+            TrustError::File(file, why) => write!(f, "cannot read the CA file {}: {why}", file.display()),
+        }
+    }
+}
+
+impl std::error::Error for TrustError {}
+
+/// Why no encrypted connection came about. Each is a sentence about the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsFault {
+    /// Its certificate leads to no authority that is trusted.
+    UnknownIssuer,
+    /// Its certificate is one of an authority, and not of a server.
+    AuthorityAsServer,
+    /// Its certificate has expired, so many days ago if that is known.
+    Expired(Option<u64>),
+    /// Its certificate is not valid yet.
+    NotYetValid,
+    /// Its certificate is for these names and not for the one wanted.
+    WrongName(Vec<String>),
+    /// What was dialled is neither a name nor an address that a certificate could be for.
+    NoName,
+    /// It answers, but not in TLS.
+    PlainText,
+    /// It speaks only versions before TLS 1.2.
+    OldVersion,
+    /// It shares no cipher suite with us.
+    NoCommonCipher,
+    /// It does not serve the name it was told (SNI).
+    UnknownName,
+    /// It wants a certificate from us.
+    WantsCertificate,
+    /// It ended the connection in the middle.
+    HungUp,
+    /// Anything else, in the library's words or the system's.
+    Other(String),
+}
+
+impl TlsFault {
+    fn of(error: &io::Error) -> TlsFault {
+        let Some(cause) = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) else {
+            return match error.kind() {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => TlsFault::HungUp,
+                _ => TlsFault::Other(error.to_string()),
+            };
+        };
+        match cause {
+            Error::InvalidCertificate(why) => TlsFault::of_certificate(why),
+            Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
+                TlsFault::PlainText
+            }
+            Error::AlertReceived(AlertDescription::ProtocolVersion)
+            | Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            ) => TlsFault::OldVersion,
+            Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => {
+                TlsFault::NoCommonCipher
+            }
+            Error::AlertReceived(AlertDescription::UnrecognisedName) => TlsFault::UnknownName,
+            Error::AlertReceived(AlertDescription::CertificateRequired) => TlsFault::WantsCertificate,
+            other => TlsFault::Other(other.to_string()),
+        }
+    }
+
+    fn of_certificate(why: &CertificateError) -> TlsFault {
+        match why {
+            CertificateError::UnknownIssuer => TlsFault::UnknownIssuer,
+            CertificateError::Expired => TlsFault::Expired(None),
+            CertificateError::ExpiredContext { time, not_after } => {
+                TlsFault::Expired(Some(time.as_secs().saturating_sub(not_after.as_secs()) / (24 * 60 * 60)))
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsFault::NotYetValid,
+            CertificateError::NotValidForName => TlsFault::WrongName(Vec::new()),
+            CertificateError::NotValidForNameContext { presented, .. } => TlsFault::WrongName(presented.clone()),
+            // webpki's own words: rustls has no variant for it, and it is what `openssl req -x509` makes.
+            other if other.to_string().contains("CaUsedAsEndEntity") => TlsFault::AuthorityAsServer,
+            other => TlsFault::Other(Error::InvalidCertificate(other.clone()).to_string()),
+        }
+    }
+}
+
+/// No encrypted connection came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsError {
+    /// What was dialled.
+    pub host: String,
+    /// What went wrong.
+    pub fault: TlsFault,
+}
+
+impl TlsError {
+    fn new(host: &str, fault: TlsFault) -> TlsError {
+        TlsError { host: host.to_owned(), fault }
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use TlsFault as T;
+        let host = &self.host;
+        match &self.fault {
+            T::UnknownIssuer => f.write_str(
+                "no authority trusted here issued the server's certificate; name the PEM file of the one that did",
+            ),
+            T::AuthorityAsServer => f.write_str(
+                "the server's certificate is an authority's and not a server's (CA:TRUE); have it make one with CA:FALSE",
+            ),
+            T::Expired(Some(days @ 1..)) => {
+                write!(f, "the server's certificate expired {days} days ago; renew it there, or check this machine's clock")
+            }
+            T::Expired(_) => f.write_str("the server's certificate has expired; renew it there"),
+            T::NotYetValid => f.write_str("the server's certificate is not valid yet; check this machine's clock"),
+            T::WrongName(presented) if presented.is_empty() => {
+                write!(f, "the server's certificate is not for {host}; dial the name that it is for")
+            }
+            T::WrongName(presented) => {
+                let presented: Vec<String> = presented.iter().map(|name| plain_name(name)).collect();
+                let presented = presented.join(", ");
+                write!(f, "the server's certificate is for {presented} and not for {host}; dial a name that it is for")
+            }
+            T::NoName => write!(f, "{host} is neither a name nor an address that a certificate could be for"),
+            T::PlainText => f.write_str("the server does not answer in TLS; if the port is a plain one, write ws://"),
+            T::OldVersion => f.write_str(
+                "the server speaks only TLS 1.1 or older, which are broken and not spoken here; enable TLS 1.2 there",
+            ),
+            T::NoCommonCipher => f.write_str(
+                "the server accepts none of our cipher suites or curves; enable those of TLS 1.2 with ECDHE there",
+            ),
+            T::UnknownName => write!(f, "the server serves no {host}; check the name"),
+            T::WantsCertificate => f.write_str("the server wants a certificate from its clients, and we have none"),
+            T::HungUp => {
+                f.write_str("the server hung up during the TLS handshake; if the port is a plain one, write ws://")
+            }
+            T::Other(why) => write!(f, "the TLS handshake failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// A name as the library presents it, `DnsName("tv.example")`, without its wrapping.
+fn plain_name(presented: &str) -> String {
+    let inside = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(presented);
+    inside.trim_matches('"').to_owned()
+}
+
+/// Believes every certificate. Signatures are still checked, so that broken ones are found.
+#[derive(Debug)]
+struct Gullible {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Gullible {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// A connection to a server, encrypted or not. Shutting it down ends our direction alone; in TLS after telling so.
+///
+/// A TLS peer that ends its direction without telling so is an error to read (`UnexpectedEof`), for anybody on the way
+/// could have cut it: the reader decides whether that matters.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP alone.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The TCP connection, for its options.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
