@@ -173,7 +173,8 @@ fn a_slow_reader_hears_the_end_of_a_message_and_the_close_behind_it() {
 /// The resident memory of a process, in KiB.
 fn resident(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of /proc/PID/status");
+    // Not VmRSS: that counts the pages of the program itself, which come in as they are needed first.
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line of /proc/PID/status");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
