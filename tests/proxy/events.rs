@@ -607,6 +607,23 @@ fn what_was_said_before_the_client_left_is_sent() {
 }
 
 #[test]
+fn a_backend_that_takes_nothing_of_a_message_is_given_up() {
+    let stage = sending(|config| {
+        config.timeouts.response = None;
+        config.timeouts.stall = ms(3000);
+        config.limits.connections = 1;
+    });
+    let (mut client, _stream) = open(&stage, Dialect::Hixie76);
+    let taken = client.say_until_stuck(&[b"\0".to_vec(), b"x".repeat(30 << 20)].concat(), ms(300));
+    assert!(taken < 30 << 20, "30 MiB went into nobody's memory");
+    let _deaf = stage.backend.accept();
+    client.hears(GOODBYE);
+    client.reset();
+    // There is room for one connection.
+    let (_client, _stream) = open(&stage, Dialect::Hixie76);
+}
+
+#[test]
 fn messages_may_go_to_another_backend() {
     let other = Backend::listen();
     let stage = sending(|config| {

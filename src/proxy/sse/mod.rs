@@ -242,16 +242,22 @@ impl Carrier<'_> {
     fn send(&mut self, cx: &mut Context<'_>, out: &mut Output) -> bool {
         let Poll::Ready(moved) = self.posts.poll(cx) else { return false };
         if let Err(why) = moved {
-            // Who has left has nobody who could send again what is lost.
-            let leaving = self.conversation.finish(Side::Upstream) != Finish::Open;
-            if leaving || self.route.events.send_failure == SendFailure::Close {
-                self.give_up(Lost::Unsent, &why, out);
-                self.settle(cx, out);
-            } else {
-                warn!(route = self.route.name, target = self.events.source().start.target, "message left out: {why}");
-            }
+            self.untaken(&why, cx, out);
         }
         true
+    }
+
+    /// The backend has not taken a message.
+    fn untaken(&mut self, why: &str, cx: &mut Context<'_>, out: &mut Output) {
+        // Who has left has nobody who could send again what is lost.
+        let leaving = self.conversation.finish(Side::Upstream) != Finish::Open;
+        if leaving || self.route.events.send_failure == SendFailure::Close {
+            self.give_up(Lost::Unsent, why, out);
+            self.settle(cx, out);
+        } else {
+            let target = &self.events.source().start.target;
+            warn!(route = self.route.name, target, "message left out: {why}");
+        }
     }
 
     /// Writes what the conversation has just said, and notes what it wants done with the client's stream.
@@ -311,7 +317,7 @@ impl Carrier<'_> {
     /// When to look again though nothing moves.
     fn due(&self) -> Option<Instant> {
         let idle = self.timeouts.idle.filter(|_| self.client.finish == Finish::Open).map(|idle| self.heard + idle);
-        [idle, self.stalled(), self.patience(), self.events.due()].into_iter().flatten().min()
+        [idle, self.stalled(), self.patience(), self.events.due(), self.posts.due()].into_iter().flatten().min()
     }
 
     /// Until when the client may take nothing of what is written to it.
@@ -370,6 +376,10 @@ impl Carrier<'_> {
             && let Some((lost, why)) = self.events.timed_out(now, &mut self.conversation)
         {
             self.give_up(lost, &why, out);
+        }
+        if over(self.posts.due()) {
+            let why = self.posts.stalled();
+            self.untaken(&why, cx, out);
         }
         self.settle(cx, out);
     }

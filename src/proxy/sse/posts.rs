@@ -40,6 +40,9 @@ pub struct Posts {
     to: Option<Box<To>>,
     /// How long a backend may take to answer.
     patience: Option<Duration>,
+    /// Since when a piece waits that the backend does not take, and how long it may.
+    stuck: Option<Instant>,
+    stall: Duration,
 }
 
 struct Active {
@@ -70,6 +73,8 @@ impl Posts {
             closed: false,
             to: To::of(source, pool)?,
             patience: source.config.timeouts.response,
+            stuck: None,
+            stall: source.config.timeouts.stall,
         })
     }
 
@@ -93,7 +98,16 @@ impl Posts {
 
     /// Nothing more comes: a message that is not whole is never sent, what is whole is.
     pub fn close(&mut self) {
-        self.closed = true;
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let (mut waiting, mut whole) = (&self.queue[self.taken..], self.taken);
+        while let Some(piece) = next_piece(&mut waiting) {
+            if piece.ends {
+                whole = self.queue.len() - waiting.len();
+            }
+        }
+        self.queue.truncate(whole);
     }
 
     /// Leaves out everything.
@@ -101,6 +115,17 @@ impl Posts {
         (self.queue, self.taken) = (Vec::new(), 0);
         self.active = None;
         self.closed = true;
+    }
+
+    /// Until when the backend must have taken what waits for it.
+    pub fn due(&self) -> Option<Instant> {
+        self.stuck.filter(|_| self.active.is_some()).map(|since| since + self.stall)
+    }
+
+    /// That time is over: gives the message up, and says why.
+    pub fn stalled(&mut self) -> Untaken {
+        (self.active, self.skipping, self.stuck) = (None, true, None);
+        "the backend took no bytes for timeouts.stall".to_owned()
     }
 
     /// Carries on. Ready when something has moved, with the failure of a message that was not taken.
@@ -113,18 +138,19 @@ impl Posts {
                 return Poll::Ready(answer);
             }
             let Some(writer) = &mut active.writer else { return Poll::Pending };
-            if writer.poll_ready(cx).is_pending() {
+            if self.closed && self.queue.len() == self.taken {
+                // The rest of the message will not come, whether or not the backend takes what came.
+                self.active = None;
+                return Poll::Ready(Ok(()));
+            }
+            if self.queue.len() > self.taken && writer.poll_ready(cx).is_pending() {
+                self.stuck.get_or_insert_with(Instant::now);
                 return Poll::Pending;
             }
         }
+        self.stuck = None;
         let mut waiting = &self.queue[self.taken..];
-        let Some(piece) = next_piece(&mut waiting) else {
-            if !self.closed || self.active.is_none() {
-                return Poll::Pending;
-            }
-            self.active = None;
-            return Poll::Ready(Ok(()));
-        };
+        let Some(piece) = next_piece(&mut waiting) else { return Poll::Pending };
         let left = waiting.len();
         if let Some(Active { writer: Some(writer), .. }) = &mut self.active {
             writer.write(Bytes::copy_from_slice(piece.bytes));
