@@ -8,18 +8,21 @@
 //! | ping, to a dialect without | nothing | the pong |
 //! | pong, to a dialect without | nothing | nothing |
 //! | binary, to a dialect of text (policy `close`) | its close | close 1003 |
+//! | a message, to an upstream that only speaks | the end of the stream | close 1003 |
 //! | close with a code (client) | the close | the other side's close, when it comes |
 //! | close with a code (upstream) | its close | the answer at once |
 //! | the closing frame of hixie-76 | close 1000 | the answer at once, and nothing after it |
 //! | the end of the stream, between messages (client) | close 1001 | |
 //! | the end of the stream, inside a message (client) | the end of the stream | |
 //! | the end of the stream (upstream) | the end of the stream, or the close it waits for | |
+//! | the end of the stream, to be resumed (upstream) | nothing | |
+//! | the end of the stream, that cannot be resumed (upstream) | close 1011, 1013 or 1000 | |
 //! | a broken rule | close 1001, or the end of the stream inside a frame | the close code that says so, once the other side has closed |
 //!
 //! It owns no socket, no clock, no randomness. The shell asks [`Conversation::finish`] what to do with each stream, keeps
 //! the time, and says when it is over ([`Conversation::expired`]).
 
-use crate::event::{Chunk, Close, Closing, Codec, Event, Keys, ProtocolError, Rest, Undeliverable, code};
+use crate::event::{Chunk, Close, Closing, Codec, Event, Keys, ProtocolError, Rest, Resume, Undeliverable, code};
 
 /// One end of the connection through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +98,10 @@ pub enum Cause {
     Broke(Side, ProtocolError),
     /// A side sent binary data, for which the other has no words.
     Binary(Side),
+    /// A side sent a message, and the other only speaks.
+    OneWay(Side),
+    /// A stream that was to be resumed could not be.
+    GaveUp(Lost),
     /// The proxy is shutting down.
     GoingAway,
     /// Neither side said anything for too long.
@@ -113,11 +120,49 @@ impl std::fmt::Display for Cause {
             Cause::Ended(side) => write!(f, "{side} ended its stream"),
             Cause::Broke(side, rule) => write!(f, "{side} {rule}"),
             Cause::Binary(side) => write!(f, "{side} sent binary data, which the other side's dialect cannot carry"),
+            Cause::OneWay(side) => write!(f, "{side} sent a message, and the route has no send"),
+            Cause::GaveUp(lost) => lost.fmt(f),
             Cause::GoingAway => f.write_str("hybridge is shutting down"),
             Cause::Idle => f.write_str("idle for timeouts.idle"),
             Cause::Stalled(side) => write!(f, "{side} took no bytes for timeouts.stall"),
             Cause::Unanswered(side) => write!(f, "{side} did not answer the close within timeouts.close"),
         }
+    }
+}
+
+/// Why an upstream is given up that speaks an event stream, or hears messages one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// It was away for too long.
+    Away,
+    /// It has nothing more to say.
+    Done,
+    /// It does not take up where it left off.
+    Refused,
+    /// It did not take a message.
+    Unsent,
+}
+
+impl Lost {
+    /// The close code that tells the client so.
+    pub fn close_code(self) -> u16 {
+        match self {
+            Lost::Away => code::TRY_AGAIN,
+            // Not to be asked again is what the upstream wants.
+            Lost::Done => code::NORMAL,
+            Lost::Refused | Lost::Unsent => code::INTERNAL_ERROR,
+        }
+    }
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Lost::Away => "upstream stayed away for longer than reconnect allows",
+            Lost::Done => "upstream has no more events",
+            Lost::Refused => "upstream refused to resume its events",
+            Lost::Unsent => "upstream did not take a message",
+        })
     }
 }
 
@@ -258,6 +303,21 @@ impl Conversation {
         }
     }
 
+    /// The stream of `side` has ended, and another may take its place: where that is to go on, or `None` if it ended for
+    /// good. What was unfinished of it is forgotten.
+    pub fn resume(&mut self, side: Side) -> Option<Resume> {
+        let leg = self.leg(side);
+        (leg.heard == Heard::Open).then(|| leg.codec.resume()).flatten()
+    }
+
+    /// The upstream is given up.
+    pub fn give_up(&mut self, lost: Lost, out: &mut Output, keys: &mut dyn Keys) {
+        self.caused_by(Cause::GaveUp(lost));
+        self.upstream.heard = Heard::Ended;
+        self.upstream.told = Told::Dropped;
+        self.downstream.conclude(Some(&Close::with(lost.close_code())), &mut out.downstream, keys);
+    }
+
     /// The time that [`Conversation::finish`] allowed for `side` is over.
     pub fn expired(&mut self, side: Side, out: &mut Output, keys: &mut dyn Keys) {
         self.caused_by(Cause::Unanswered(side));
@@ -376,9 +436,12 @@ impl Conversation {
             return;
         }
         let other_out = out.to(side.other());
-        if let Err(Undeliverable::Binary) = other.codec.encode(&Event::Data(*chunk), other_out, keys) {
+        if let Err(undeliverable) = other.codec.encode(&Event::Data(*chunk), other_out, keys) {
             other.close(&Close::EMPTY, false, other_out, keys);
-            self.caused_by(Cause::Binary(side));
+            self.caused_by(match undeliverable {
+                Undeliverable::Message => Cause::OneWay(side),
+                _ => Cause::Binary(side),
+            });
             let close = Close::with(code::UNSUPPORTED);
             return self.leg(side).close(&close, true, out.to(side), keys);
         }

@@ -4,6 +4,7 @@
 //! No message is ever held: a [`Chunk`] carries the bytes in hand, and says how the message begins and goes on.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The kind of a message (RFC 6455 §5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +230,10 @@ pub mod code {
     pub const INVALID_DATA: u16 = 1007;
     /// Message too big (RFC 6455).
     pub const TOO_BIG: u16 = 1009;
+    /// The server met something that keeps it from going on.
+    pub const INTERNAL_ERROR: u16 = 1011;
+    /// Try again later (the registry's, after RFC 6455).
+    pub const TRY_AGAIN: u16 = 1013;
 }
 
 /// The rule a peer broke. Each is a sentence about the peer.
@@ -268,6 +273,8 @@ pub enum ProtocolError {
     AnnouncedOverlongSkip,
     /// The message is larger than the route allows.
     ExceededMessageLimit,
+    /// An event, or a line of an event stream, is larger than allowed.
+    ExceededEventLimit,
 }
 
 impl ProtocolError {
@@ -275,7 +282,7 @@ impl ProtocolError {
     pub fn close_code(self) -> u16 {
         match self {
             ProtocolError::SentInvalidUtf8 | ProtocolError::SentInvalidCloseReason => code::INVALID_DATA,
-            ProtocolError::ExceededMessageLimit => code::TOO_BIG,
+            ProtocolError::ExceededMessageLimit | ProtocolError::ExceededEventLimit => code::TOO_BIG,
             _ => code::PROTOCOL_ERROR,
         }
     }
@@ -302,6 +309,7 @@ impl fmt::Display for ProtocolError {
             E::UsedReservedFrameType(ty) => return write!(f, "used the reserved frame type 0x{ty:02X} (hixie-76 5.3)"),
             E::AnnouncedOverlongSkip => "announced a frame too long to skip (hixie-76 5.3)",
             E::ExceededMessageLimit => "sent a message above max_message",
+            E::ExceededEventLimit => "sent an event or a line above limits.event_bytes",
         })
     }
 }
@@ -313,6 +321,8 @@ impl std::error::Error for ProtocolError {}
 pub enum Undeliverable {
     /// A binary message, to a dialect of text alone.
     Binary,
+    /// Any message, to an upstream that only speaks.
+    Message,
     /// A ping or pong, to a dialect without control frames.
     Heartbeat,
     /// A close, to a dialect whose only close is the end of the stream.
@@ -324,7 +334,8 @@ pub trait Codec: Send {
     /// Takes what it understands off the front of `input`; `None` asks for more.
     ///
     /// Control frames wait until whole, payload never waits. What is left in `input` must be offered again, in front of
-    /// what comes next; it is never longer than a control frame.
+    /// what comes next; it is never longer than a control frame. (Of an event stream, whose events say nothing before
+    /// they are whole, never longer than an event may be.)
     ///
     /// # Errors
     /// The rule that the peer broke. Nothing more can be decoded after that.
@@ -341,6 +352,21 @@ pub trait Codec: Send {
 
     /// How this dialect closes.
     fn closing(&self) -> Closing;
+
+    /// Forgets what is unfinished of a stream that has ended, and says where the next one is to go on; `None` in the
+    /// dialects whose stream ends for good.
+    fn resume(&mut self) -> Option<Resume> {
+        None
+    }
+}
+
+/// Where a stream that broke off is to be resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The id of the last event, empty where it has none.
+    pub last_id: String,
+    /// How long the upstream wants to be left alone before, if it ever said so.
+    pub retry: Option<Duration>,
 }
 
 /// How a dialect closes.

@@ -8,7 +8,9 @@ use crate::config::{Config, Limits, Route};
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
 use crate::dialect::hybi::{Hybi, Role};
+use crate::dialect::opening::stream::{Answer, Start};
 use crate::dialect::opening::{Agreed, Opening};
+use crate::dialect::sse::{Reading, Sse};
 use crate::http::{self, BadHead, Refusal, Request, Response};
 use crate::sniff::{self, Body, First, Foreign, Verdict};
 
@@ -88,6 +90,28 @@ pub fn consent(
     key: &str,
     limits: &Limits,
 ) -> Result<Option<(Agreed, usize)>, Refusal> {
+    let Some((response, taken)) = answered(bytes, limits)? else { return Ok(None) };
+    opening.agree(&response, key).map(|agreed| Some((agreed, taken)))
+}
+
+/// Judges what an upstream known by these hosts has answered so far to a request for its events at `target`. `None` asks
+/// for more; otherwise the answer, and how many bytes it took: those that follow are its body.
+///
+/// # Errors
+/// What the client is told instead of an answer that cannot be read.
+pub fn events_answer(
+    opening: &Opening,
+    bytes: &[u8],
+    target: &str,
+    hosts: [&str; 2],
+    limits: &Limits,
+) -> Result<Option<(Answer, usize)>, Refusal> {
+    let Some((response, taken)) = answered(bytes, limits)? else { return Ok(None) };
+    Ok(Some((opening.events_answer(&response, target, hosts), taken)))
+}
+
+/// The final response of an upstream, and how many bytes it took; `None` asks for more.
+fn answered<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<(Response<'b>, usize)>, Refusal> {
     let bad = |why: String| Refusal::new(502, format!("the upstream's answer cannot be read: {why}"));
     let mut taken = 0;
     for _ in 0..=MAX_INTERIM {
@@ -100,7 +124,7 @@ pub fn consent(
         let response = Response::parse(&rest[..length], limits.head_fields).map_err(|why| bad(why.to_string()))?;
         taken += length;
         if response.status >= 200 || response.status == 101 {
-            return opening.agree(&response, key).map(|agreed| Some((agreed, taken)));
+            return Ok(Some((response, taken)));
         }
     }
     Err(bad(format!("more than {MAX_INTERIM} interim responses")))
@@ -114,4 +138,18 @@ pub fn conversation(opening: &Opening, agreed: &Agreed, route: &Route) -> Conver
         Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, extensions)),
         route.max_message,
     )
+}
+
+/// The conversation that follows where the upstream sends events.
+pub fn events_conversation(opening: &Opening, start: &Start, route: &Route, limits: &Limits) -> Conversation {
+    Conversation::new(
+        opening.dialect.codec(false, route.binary),
+        Box::new(Sse::new(events_reading(route, limits), route.events.send.is_some(), &start.last_id)),
+        route.max_message,
+    )
+}
+
+/// How the events of a route are read.
+pub fn events_reading(route: &Route, limits: &Limits) -> Reading {
+    Reading { form: route.events.message, types: route.events.types.clone(), max_event: limits.event_bytes }
 }

@@ -3,6 +3,9 @@
 //! Everything that two readers could understand differently is refused here (RFC 9112 §2.2, §5; bare CR or LF, folded
 //! lines, blanks before a colon), for what is read here is answered, forwarded, or reflected into old handshakes.
 
+pub mod body;
+pub mod chunks;
+
 use std::fmt;
 
 /// A header field. The name keeps its letter case; the value is trimmed at both ends and otherwise as it came.

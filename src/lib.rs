@@ -3,7 +3,7 @@
 //! ```text
 //! client ──bytes──▶ sniff ──opening──▶ dialect ◀──events──▶ conversation ◀──events──▶ dialect ◀──bytes──▶ upstream
 //! hixie-75, -76,                       a Codec               two codecs,              a Codec             RFC 6455
-//! hybi-07, -10,                           ▲                  face to face
+//! hybi-07, -10,                           ▲                  face to face                                 or SSE
 //! RFC 6455  └────bytes, once it is open───┘
 //! ```
 //!

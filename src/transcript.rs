@@ -15,6 +15,7 @@
 //! place, and says where the two differ. fixtures/README.md is the format in one page.
 
 mod difference;
+mod events;
 mod heard;
 mod play;
 pub mod rules;

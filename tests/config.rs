@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hybridge::config::*;
+use hybridge::dialect::sse::{Form, Types};
 use hybridge::dialect::{BinaryPolicy, Dialect, DialectSet};
 use proptest::prelude::*;
 
@@ -34,6 +35,8 @@ fn least_with(table: &str, line: &str) -> String {
     match table {
         "" => format!("{line}\n{LEAST}"),
         "route" => format!("{LEAST}{line}\n"),
+        // A route to an event stream.
+        "events" => format!("{}{line}\n", LEAST.replace("ws://", "sse+http://")),
         _ => format!("{LEAST}[{table}]\n{line}\n"),
     }
 }
@@ -95,13 +98,32 @@ fn the_defaults_are_those_of_the_documentation() {
         response: Some(seconds(120)),
         keep_alive: seconds(75),
     };
-    let limits = Limits { head_bytes: 16384, head_fields: 100, connections: 100_000, connections_per_address: None };
+    let limits = Limits {
+        head_bytes: 16384,
+        head_fields: 100,
+        connections: 100_000,
+        connections_per_address: None,
+        event_bytes: 1 << 20,
+        send_queue: 64 << 10,
+    };
     assert_eq!((config.threads, config.log_level), (None, LogLevel::Info));
     assert_eq!((config.timeouts, config.limits), (timeouts, limits));
     let route = &config.routes[0];
     assert_eq!((route.host.as_deref(), route.path.as_str()), (None, "/"));
     assert_eq!((&route.upstream_host, route.dialects), (&UpstreamHost::Client, DialectSet::ALL));
     assert_eq!((route.binary, route.max_message), (BinaryPolicy::Close, None));
+    let events = Events {
+        message: Form::Data,
+        types: Types::All,
+        send: None,
+        send_type: "text/plain; charset=utf-8".into(),
+        send_failure: SendFailure::Close,
+        resume: vec!["lastEventId".into(), "Last-Event-ID".into()],
+        retry: seconds(3),
+        reconnect: Some(seconds(120)),
+        silence: None,
+    };
+    assert_eq!(route.events, events);
 }
 
 /// The example with every setting made to count.
@@ -178,12 +200,23 @@ fn each_key_has_an_effect() {
         ("route", "dialects = [\"v13\"]"),
         ("route", "binary = \"drop\""),
         ("route", "max_message = 1"),
+        ("limits", "event_bytes = 1024"),
+        ("limits", "send_queue = 1024"),
+        ("events", "message = \"json\""),
+        ("events", "events = [\"message\"]"),
+        ("events", "send = \"/messages\""),
+        ("events", "send = \"/\"\nsend_type = \"application/json\""),
+        ("events", "send = \"/\"\nsend_failure = \"drop\""),
+        ("events", "resume = \"none\""),
+        ("events", "retry = \"1h\""),
+        ("events", "reconnect = \"off\""),
+        ("events", "silence = \"1m\""),
     ];
     let mut seen = Vec::new();
     for (table, line) in rows {
         let config = config(&least_with(table, line));
         assert!(!seen.contains(&config), "{line} is read as another key");
-        assert_ne!(config, self::config(LEAST), "{line} is not read");
+        assert_ne!(config, self::config(&least_with(table, "")), "{line} is not read");
         seen.push(config);
     }
     // `listen`, `name` and `upstream` are in the least file, `timeouts`, `limits` and `route` are tables.
@@ -224,11 +257,12 @@ fn a_setting_means_what_it_says() {
     assert_eq!((config.limits.head_bytes, config.limits.connections_per_address), (1 << 20, Some(20)));
     let [tv, rest] = config.routes.as_slice() else { panic!("two routes") };
     assert_eq!((tv.name.as_str(), tv.host.as_deref(), tv.path.as_str()), ("tv.1_a-b", Some("tv.example"), "/chat"));
-    assert_eq!(tv.upstream, Upstream { host: "backend_1".into(), port: 80, path: Some("/rooms".into()) });
+    let protocol = Protocol::WebSocket;
+    assert_eq!(tv.upstream, Upstream { protocol, host: "backend_1".into(), port: 80, path: Some("/rooms".into()) });
     assert_eq!(tv.upstream_host, UpstreamHost::Fixed("portal.example:8080".into()));
     assert_eq!(tv.dialects, [Dialect::Hixie76, Dialect::Rfc6455].into_iter().collect());
     assert_eq!((tv.binary, tv.max_message), (BinaryPolicy::Latin1, Some(2 << 30)));
-    assert_eq!(rest.upstream, Upstream { host: "::1".into(), port: 9000, path: None });
+    assert_eq!(rest.upstream, Upstream { protocol, host: "::1".into(), port: 9000, path: None });
     assert_eq!(rest.max_message, None, "none on a route overrules the limit for all");
 }
 
@@ -318,10 +352,13 @@ fn upstreams_are_read_and_written() {
         ("ws://[::1]:9000", "::1", 9000, None, "ws://[::1]:9000"),
         ("ws://[2001:DB8:0:0::1]", "2001:db8::1", 80, None, "ws://[2001:db8::1]"),
         ("ws://my_container.:65535", "my_container.", 65535, None, "ws://my_container.:65535"),
+        ("sse+http://backend:9000", "backend", 9000, None, "sse+http://backend:9000"),
+        ("SSE+HTTP://[::1]/news", "::1", 80, Some("/news"), "sse+http://[::1]/news"),
     ];
     for (url, host, port, path, written) in rows {
         let read = upstream(url);
-        assert_eq!(read, Upstream { host: host.into(), port, path: path.map(Into::into) }, "{url}");
+        let protocol = if written.starts_with("ws") { Protocol::WebSocket } else { Protocol::Events };
+        assert_eq!(read, Upstream { protocol, host: host.into(), port, path: path.map(Into::into) }, "{url}");
         assert_eq!(read.to_string(), written, "{url}");
         assert_eq!(upstream(written), read, "{url}");
         assert_eq!(url.parse(), Ok(read), "{url}");
@@ -350,6 +387,8 @@ fn what_is_no_upstream_is_refused() {
         ("htp://x", "unknown scheme \"htp\"", "write ws://HOST:PORT or http://HOST:PORT"),
         ("wss://x", "TLS upstreams are not served", "a hop on this machine that speaks TLS"),
         ("HTTPS://x", "TLS upstreams are not served", "a hop on this machine that speaks TLS"),
+        ("sse+https://x", "TLS upstreams are not served", "write sse+http://HOST:PORT of the backend's plain port"),
+        ("sse://x", "unknown scheme \"sse\"", "write sse+http://HOST:PORT"),
         ("ws://", "no host", "write a name"),
         ("ws://:9000", "no host", "write a name"),
         ("ws:///chat", "no host", "write a name"),
@@ -562,7 +601,7 @@ fn a_fault_names_file_line_key_value_reason_and_remedy() {
     assert_eq!(
         faults.to_string(),
         "hybridge.toml:5: route \"chat\": upstream = \"htp://x\": unknown scheme \"htp\"; \
-         write ws://HOST:PORT or http://HOST:PORT"
+         write ws://HOST:PORT or http://HOST:PORT, or sse+http://HOST:PORT for an event stream"
     );
     let faults = parse(&least_with("timeouts", "close = \"1m\"")).unwrap_err();
     assert_eq!(faults.to_string(), "hybridge.toml:7: timeouts.close = \"1m\": it is more than 30s; write 1s to 30s");
@@ -821,6 +860,83 @@ fn faulty_routes_are_refused() {
 }
 
 #[test]
+fn faulty_settings_of_event_streams_are_refused() {
+    refused(
+        "events",
+        &[
+            ("message = 'text'", "unknown form \"text\"", "write one of data, json"),
+            ("message = 'Json'", "unknown form", "did you mean \"json\"?"),
+            ("events = []", "the list is empty", "write at least one"),
+            ("events = 'update'", "a string instead of a list", "write events = [\"update\"]"),
+            ("events = ['']", "no event has this type", "\"message\""),
+            ("events = [\"a\\nb\"]", "no event has this type", "\"message\""),
+            ("events = ['a', 'a']", "in the list already", "leave one out"),
+            ("send = 'messages'", "neither a path nor a URL", "\"/messages\""),
+            ("send = '/a?b'", "query", "leave out the ?"),
+            ("send = 'http://x/a?b'", "query", "leave out the ?"),
+            ("send = 'ws://x/a'", "the scheme \"ws\"", "http://HOST:PORT/PATH"),
+            ("send = 'https://x/a'", "TLS upstreams are not served", "write http://HOST:PORT of"),
+            ("send = 'http://127.0.0.1:8080/a'", "own listener", "the address of the backend"),
+            ("send_type = 'json'", "not a media type", "application/json"),
+            ("send_type = \"text/plain\\r\\nX: y\"", "not a media type", "application/json"),
+            ("send_failure = 'retry'", "unknown policy", "write one of close, drop"),
+            ("resume = 'lastEventId'", "a string instead of a list", "write resume = [\"lastEventId\"]"),
+            ("resume = ['a=b']", "not the name of a query parameter", "letters, digits"),
+            ("retry = '2h'", "more than 1h", "write 10ms to 1h"),
+            ("retry = 'off'", "cannot be turned off", "write a duration"),
+            ("reconnect = 0", "not be zero", "\"off\" for no limit"),
+            ("silence = '5'", "no unit", "write \"5s\""),
+        ],
+    );
+    refused("limits", &[("event_bytes = 1023", "less than 1KiB", "1KiB to 64MiB")]);
+    refused("limits", &[("send_queue = '65MiB'", "more than 64MiB", "1KiB to 64MiB")]);
+}
+
+#[test]
+fn settings_without_effect_are_refused() {
+    let stream_alone = ("only an event stream has this setting", "sse+http://HOST:PORT");
+    for line in [
+        "message = 'json'",
+        "events = ['a']",
+        "send = '/a'",
+        "send_type = 'application/json'",
+        "send_failure = 'drop'",
+        "resume = 'none'",
+        "retry = '1s'",
+        "reconnect = 'off'",
+        "silence = '1m'",
+    ] {
+        refused("route", &[(line, stream_alone.0, stream_alone.1)]);
+    }
+    // The default says what is so anyway.
+    config(&least_with("route", "message = 'data'\nsend = 'none'\nsilence = 'off'"));
+    let unsent = ("nothing is sent on this route", "write send = \"/PATH\" as well");
+    refused("events", &[("send_type = 'application/json'", unsent.0, unsent.1)]);
+    refused("events", &[("send_failure = 'drop'", unsent.0, unsent.1)]);
+    refused("events", &[("binary = 'base64'", "no binary messages", "leave this out")]);
+    // Each is named, also where several are wrong, and none where it is not known what the upstream is.
+    let faults = parse(&least_with("route", "message = 'json'\nsend = '/a'")).expect_err("two");
+    assert_eq!(faults.as_slice().len(), 2, "{faults}");
+    let faults = parse(&least_but("upstream", "upstream = 'x'\nmessage = 'json'")).expect_err("one");
+    assert_eq!(faults.as_slice().len(), 1, "{faults}");
+}
+
+#[test]
+fn a_place_to_send_to_is_a_path_or_a_url() {
+    let rows = [
+        ("/in", None, "/in", "/in"),
+        ("http://b:9000/in", Some("ws://b:9000"), "/in", "http://b:9000/in"),
+        ("http://b", Some("ws://b"), "/", "http://b/"),
+    ];
+    for (text, backend, path, written) in rows {
+        let send: SendTo = text.parse().unwrap();
+        assert_eq!((send.backend.clone(), send.path.as_str()), (backend.map(upstream), path), "{text}");
+        assert_eq!(send.to_string(), written);
+        assert_eq!(written.parse(), Ok(send));
+    }
+}
+
+#[test]
 fn a_dialect_is_not_mistaken_for_another() {
     // The nearest in letters would be hybi-00, which is hixie-76.
     refused("route", &[("dialects = [\"hybi-08\"]", "unknown dialect", "write one of")]);
@@ -950,6 +1066,14 @@ fn a_summary_shows_ways_in_their_order_and_what_is_not_usual() {
         name = "rest"
         upstream = "http://10.0.0.5"
         [[route]]
+        name = "news"
+        path = "/news"
+        upstream = "sse+http://10.0.0.6"
+        message = "json"
+        events = ["message", "update"]
+        send = "/in"
+        resume = "none"
+        [[route]]
         name = "tv"
         host = "tv.example"
         path = "/chat"
@@ -966,6 +1090,12 @@ route tv: tv.example/chat -> ws://[::1]:9000/rooms
     upstream_host = upstream (default client)
     binary = base64 (default close)
     max_message = 16MiB (default none)
+route news: /news -> sse+http://10.0.0.6
+    dialects = hixie-75, hixie-76, v7, v8, v13
+    message = json (default data)
+    events = message, update (default all)
+    send = /in (default none)
+    resume = none (default lastEventId, Last-Event-ID)
 route rest: / -> ws://10.0.0.5
     dialects = hixie-75, hixie-76, v7, v8, v13
 threads = 8 (default auto)
@@ -990,7 +1120,7 @@ fn a_summary_shows_each_setting_that_is_not_usual() {
             shown += 1;
         }
     }
-    assert_eq!(shown, 13);
+    assert_eq!(shown, 15);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use hybridge::explain::{Fault, Scene, check, explain};
 use hybridge::transcript::{Act, Transcript, play};
 
 /// Folders of fixtures/, and how many plays each has at the least. A filter that finds nothing must not pass.
-const FOLDERS: [(&str, usize); 8] = [
+const FOLDERS: [(&str, usize); 9] = [
     ("hixie-75", 60),
     ("hixie-76", 85),
     ("v7", 55),
@@ -18,6 +18,7 @@ const FOLDERS: [(&str, usize); 8] = [
     ("v13", 85),
     ("refused", 100),
     ("http", 6),
+    ("sse", 90),
     ("explained", 150),
 ];
 

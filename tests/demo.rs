@@ -19,11 +19,17 @@ fn every_dialect_is_played_and_answered_right() {
     let output = demo(&["--once", "--listen", "127.0.0.1:0"]);
     let printed = text(&output.stdout);
     assert!(output.status.success(), "{printed}{}", text(&output.stderr));
-    for dialect in ["hixie-75", "hixie-76", "v7", "v8", "v13"] {
+    for dialect in ["hixie-75", "hixie-76", "v7", "v8", "v13", "events"] {
         let row = |line: &&str| line.split_whitespace().next() == Some(dialect) && line.ends_with("answered right");
         assert_eq!(printed.lines().filter(row).count(), 1, "{dialect}\n{printed}");
     }
-    for bytes in [r#""\x00Hello\xff""#, r#""\xff\x00""#, r#""\x81\x05Hello""#, r#""Sec-WebSocket-Version: 13\r\n""#] {
+    for bytes in [
+        r#""\x00Hello\xff""#,
+        r#""\xff\x00""#,
+        r#""\x81\x05Hello""#,
+        r#""Last-Event-ID: 2\r\n""#,
+        r#""Sec-WebSocket-Version: 13\r\n""#,
+    ] {
         assert!(printed.contains(bytes), "{bytes}\n{printed}");
     }
     assert!(!printed.contains('\x1b'), "colours are for terminals\n{printed}");

@@ -22,7 +22,8 @@ pub struct Arguments {
     /// Where clients connect to; may be repeated. Port 0 lets the system choose
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = super::address)]
     listen: Vec<SocketAddr>,
-    /// The backend: ws://HOST:PORT, or ws://HOST:PORT/PATH to put a path before the client's
+    /// The backend: ws://HOST:PORT, or ws://HOST:PORT/PATH to put a path before the client's; sse+http://HOST:PORT for
+    /// one that sends Server-Sent Events
     #[arg(long, value_name = "URL", value_parser = upstream)]
     upstream: Option<Upstream>,
     /// The Host header the backend gets: `client` (as the client sent it), `upstream` (its own), or a NAME:PORT

@@ -9,28 +9,64 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::events::{Events, SendTo};
 use super::fault::{Fault, Faults, LONGEST_SHOWN, Refusal, nearest, quoted};
 use super::route::{Route, check_host, check_path, place};
-use super::upstream::Upstream;
+use super::upstream::{Protocol, Upstream};
 use super::value::{
-    binary, buffer, count, dialect, duration, listener, not_a, or_off, route_name, shown, size, text, threads,
+    all_types, binary, buffer, count, dialect, duration, event_type, form, listener, media_type, not_a, or_off,
+    parameter, route_name, send_failure, shown, size, text, threads,
 };
 use super::{Config, Limits, Timeouts, units};
+use crate::dialect::BinaryPolicy;
+use crate::dialect::sse::Types;
 
 /// Every key that a file may have, by the table it stands in; the top of the file is `""`.
 pub const KEYS: [(&str, &[&str]); 4] = [
     ("", &["threads", "log_level", "listen", "timeouts", "limits", "route"]),
     ("timeouts", &["head", "key3", "connect", "handshake", "close", "idle", "stall", "response", "keep_alive"]),
-    ("limits", &["head_bytes", "head_fields", "connections", "connections_per_address", "max_message"]),
+    (
+        "limits",
+        &[
+            "head_bytes",
+            "head_fields",
+            "connections",
+            "connections_per_address",
+            "max_message",
+            "event_bytes",
+            "send_queue",
+        ],
+    ),
     (
         "route",
-        &["name", "host", "path", "upstream", "upstream_host", "public_url", "dialects", "binary", "max_message"],
+        &[
+            "name",
+            "host",
+            "path",
+            "upstream",
+            "upstream_host",
+            "public_url",
+            "dialects",
+            "binary",
+            "max_message",
+            "message",
+            "events",
+            "send",
+            "send_type",
+            "send_failure",
+            "resume",
+            "retry",
+            "reconnect",
+            "silence",
+        ],
     ),
 ];
 
 const ANY_DURATION: RangeInclusive<Duration> = Duration::from_millis(1)..=units::LONGEST;
 const CLOSE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
 const HEAD_BYTES: RangeInclusive<usize> = 1 << 10..=1 << 20;
+const RETRY: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60 * 60);
+const EVENT_BYTES: RangeInclusive<usize> = 1 << 10..=64 << 20;
 const HEAD_FIELDS: RangeInclusive<usize> = 10..=1000;
 const CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
 
@@ -125,6 +161,8 @@ impl<'f> Reader<'f> {
         self.set(table, "connections", &mut limits.connections, count(CONNECTIONS));
         let per_address = &mut limits.connections_per_address;
         self.set(table, "connections_per_address", per_address, or_off("none", count(CONNECTIONS)));
+        self.set(table, "event_bytes", &mut limits.event_bytes, buffer(EVENT_BYTES));
+        self.set(table, "send_queue", &mut limits.send_queue, buffer(EVENT_BYTES));
     }
 
     fn routes(&mut self, top: &Section<'_>, listen: &[SocketAddr], max_message: Option<u64>) -> Vec<Route> {
@@ -164,7 +202,7 @@ impl<'f> Reader<'f> {
         max_message: Option<u64>,
         taken: &mut Taken,
     ) -> Route {
-        let nowhere = Upstream { host: String::new(), port: 80, path: None };
+        let nowhere = Upstream { protocol: Protocol::default(), host: String::new(), port: 80, path: None };
         let mut route = Route { max_message, ..Route::new("", nowhere) };
         self.required(section, "name", "write name = \"chat\", or whatever logs and metrics shall call it");
         if self.set(section, "name", &mut route.name, text("chat", route_name)) {
@@ -177,7 +215,7 @@ impl<'f> Reader<'f> {
         }
         self.required(section, "upstream", "write upstream = \"ws://HOST:PORT\", the backend");
         let upstream = |url: &str| not_itself(Upstream::parse(url)?, listen);
-        self.set(section, "upstream", &mut route.upstream, text("ws://10.0.0.5:9000", upstream));
+        let has_upstream = self.set(section, "upstream", &mut route.upstream, text("ws://10.0.0.5:9000", upstream));
         self.set(section, "upstream_host", &mut route.upstream_host, text("client", str::parse));
         self.set(section, "public_url", &mut route.public_url, text("ws", str::parse));
         if let Some(dialects) = self.list(section, "dialects", r#"["hixie-76", "v13"]"#, text("hixie-76", dialect)) {
@@ -185,7 +223,71 @@ impl<'f> Reader<'f> {
         }
         self.set(section, "binary", &mut route.binary, text("close", binary));
         self.set(section, "max_message", &mut route.max_message, or_off("none", size));
+        self.events(section, &mut route.events, listen);
+        if has_upstream && section.get("upstream").is_some() {
+            self.fit_together(section, &route);
+        }
         route
+    }
+
+    /// What only an event stream has.
+    fn events(&mut self, section: &Section<'_>, events: &mut Events, listen: &[SocketAddr]) {
+        self.set(section, "message", &mut events.message, text("data", form));
+        match section.get("events").and_then(|value| all_types(value.get_ref())) {
+            Some(all) => events.types = all,
+            None => {
+                let types = self.list(section, "events", r#"["update"]"#, text("update", event_type));
+                events.types = types.map_or(Types::All, Types::Only);
+            }
+        }
+        let send = |text: &str| {
+            let mut send: SendTo = text.parse()?;
+            send.backend = send.backend.map(|backend| not_itself(backend, listen)).transpose()?;
+            Ok(send)
+        };
+        self.set(section, "send", &mut events.send, or_off("none", text("/messages", send)));
+        self.set(section, "send_type", &mut events.send_type, text("application/json", media_type));
+        self.set(section, "send_failure", &mut events.send_failure, text("close", send_failure));
+        let off = section.get("resume").is_some_and(|value| value.get_ref().as_str().is_some_and(units::is_off));
+        if off {
+            events.resume.clear();
+        } else if let Some(names) = self.list(section, "resume", r#"["lastEventId"]"#, text("lastEventId", parameter)) {
+            events.resume = names;
+        }
+        self.set(section, "retry", &mut events.retry, duration(RETRY));
+        self.set(section, "reconnect", &mut events.reconnect, or_off("off", duration(ANY_DURATION)));
+        self.set(section, "silence", &mut events.silence, or_off("off", duration(ANY_DURATION)));
+    }
+
+    /// Refuses settings that would have no effect beside the others; at their default they say what is so anyway.
+    fn fit_together(&mut self, section: &Section<'_>, route: &Route) {
+        let usual = Events::default().settings();
+        let changed = route.events.settings().into_iter().zip(usual).filter(|(own, usual)| own != usual);
+        let changed: Vec<&str> = changed.map(|((key, _), _)| key).collect();
+        if route.upstream.protocol == Protocol::WebSocket {
+            for key in &changed {
+                let remedy = "leave it out, or write upstream = \"sse+http://HOST:PORT\"";
+                self.refuse_as_is(section, key, Refusal::new("only an event stream has this setting", remedy));
+            }
+            return;
+        }
+        if route.events.send.is_none() {
+            for key in changed.iter().filter(|key| key.starts_with("send_")) {
+                let remedy = "write send = \"/PATH\" as well, or leave this out";
+                self.refuse_as_is(section, key, Refusal::new("nothing is sent on this route", remedy));
+            }
+        }
+        if route.binary != BinaryPolicy::default() {
+            let refusal = Refusal::new("an event stream has no binary messages", "leave this out");
+            self.refuse_as_is(section, "binary", refusal);
+        }
+    }
+
+    /// Refuses a value that was read already.
+    fn refuse_as_is(&mut self, section: &Section<'_>, key: &str, refusal: Refusal) {
+        if let Some(value) = section.get(key) {
+            self.refuse(section, key, value, refusal);
+        }
     }
 
     fn only_name(&mut self, section: &Section<'_>, name: &str, taken: &mut Taken) {

@@ -4,6 +4,7 @@
 //! which they are tried. What is refused is refused all at once: each [`Fault`] names file, line, key, reason and
 //! remedy.
 
+mod events;
 mod fault;
 mod file;
 mod public_url;
@@ -21,12 +22,13 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use events::{Events, SendFailure, SendTo};
 pub use fault::{Fault, Faults, ReadError, Refusal};
 pub use file::KEYS;
 pub use public_url::PublicUrl;
 pub use route::Route;
 pub use units::{parse_duration, parse_size};
-pub use upstream::{Upstream, UpstreamHost, split_authority};
+pub use upstream::{Protocol, Upstream, UpstreamHost, split_authority};
 
 /// Everything that an operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,11 +158,24 @@ pub struct Limits {
     pub connections: usize,
     /// The most connections from one address at one time. Default: none, no limit.
     pub connections_per_address: Option<usize>,
+    /// The longest event, and the longest line, that an event stream may have, in bytes, 1 KiB to 64 MiB. Default:
+    /// 1 MiB.
+    pub event_bytes: usize,
+    /// How much may wait of what a client sends to an event stream, in bytes, 1 KiB to 64 MiB; above, the client is not
+    /// read. Default: 64 KiB.
+    pub send_queue: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { head_bytes: 16 << 10, head_fields: 100, connections: 100_000, connections_per_address: None }
+        Limits {
+            head_bytes: 16 << 10,
+            head_fields: 100,
+            connections: 100_000,
+            connections_per_address: None,
+            event_bytes: 1 << 20,
+            send_queue: 64 << 10,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::events::Events;
 use super::fault::{Refusal, quoted};
 use super::public_url::PublicUrl;
 use super::upstream::{Upstream, UpstreamHost, split_authority};
@@ -29,6 +30,8 @@ pub struct Route {
     pub binary: BinaryPolicy,
     /// The longest message that is let through, in bytes. Default: no limit, for no message is ever held.
     pub max_message: Option<u64>,
+    /// What only an event stream has; nobody looks at it where the upstream speaks WebSocket.
+    pub events: Events,
 }
 
 impl Route {
@@ -44,6 +47,7 @@ impl Route {
             dialects: DialectSet::ALL,
             binary: BinaryPolicy::default(),
             max_message: None,
+            events: Events::default(),
         }
     }
 

@@ -52,6 +52,8 @@ impl Config {
                 "limits.connections_per_address",
                 limits.connections_per_address.map_or("none".to_owned(), |count| count.to_string()),
             ),
+            ("limits.event_bytes", units::size(limits.event_bytes as u64)),
+            ("limits.send_queue", units::size(limits.send_queue as u64)),
         ]
     }
 }
@@ -59,12 +61,14 @@ impl Config {
 impl Route {
     /// Every setting of a route that has a default, but for those that its first lines show.
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut settings = vec![
             ("upstream_host", self.upstream_host.to_string()),
             ("public_url", self.public_url.to_string()),
             ("binary", self.binary.name().to_owned()),
             ("max_message", self.max_message.map_or("none".to_owned(), units::size)),
-        ]
+        ];
+        settings.extend(self.events.settings());
+        settings
     }
 }
 

@@ -7,9 +7,31 @@ use std::str::FromStr;
 use super::fault::{Refusal, nearest, quoted};
 use super::route::check_path;
 
+/// What a backend speaks with hybridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 6455.
+    #[default]
+    WebSocket,
+    /// Server-Sent Events.
+    Events,
+}
+
+impl Protocol {
+    /// The scheme of its URLs.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::WebSocket => "ws",
+            Protocol::Events => "sse+http",
+        }
+    }
+}
+
 /// Where a backend is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
+    /// What it speaks with WebSocket clients. Ordinary requests reach it as they are.
+    pub protocol: Protocol,
     /// A name or an address, in lower case, an IPv6 address without brackets.
     pub host: String,
     /// The port. Default: 80.
@@ -19,27 +41,27 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Reads `ws://HOST:PORT/PATH` or, equal in meaning, `http://HOST:PORT/PATH`. Port and path may be left out.
+    /// Reads `ws://HOST:PORT/PATH` or, equal in meaning, `http://HOST:PORT/PATH`; for an event stream
+    /// `sse+http://HOST:PORT/PATH`. Port and path may be left out.
     ///
     /// # Errors
     ///
     /// When the text is no such URL, or names more than is served; the refusal says what to write.
     pub fn parse(url: &str) -> Result<Upstream, Refusal> {
-        const FORM: &str = "write ws://HOST:PORT or http://HOST:PORT";
+        const FORM: &str = "write ws://HOST:PORT or http://HOST:PORT, or sse+http://HOST:PORT for an event stream";
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(Refusal::new("the URL has no scheme", FORM));
         };
-        match scheme.to_ascii_lowercase().as_str() {
-            "ws" | "http" => {}
-            "wss" | "https" => {
-                return Err(Refusal::new(
-                    "TLS upstreams are not served by this version",
-                    "write ws://HOST:PORT of the backend's plain port, or of a hop on this machine that speaks TLS to \
-                     the backend (stunnel, HAProxy, nginx)",
-                ));
+        let protocol = match scheme.to_ascii_lowercase().as_str() {
+            "ws" | "http" => Protocol::WebSocket,
+            "sse+http" => Protocol::Events,
+            "wss" | "https" => return Err(no_tls("ws")),
+            "sse+https" => return Err(no_tls("sse+http")),
+            "sse" | "sse+ws" => {
+                return Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), "write sse+http://HOST:PORT"));
             }
             _ => return Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), FORM)),
-        }
+        };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if authority.contains('@') {
             return Err(Refusal::new(
@@ -58,7 +80,7 @@ impl Upstream {
         }
         let (host, port) = split_authority(authority)?;
         let path = (!path.is_empty()).then(|| check_path(path)).transpose()?;
-        Ok(Upstream { host, port: port.unwrap_or(80), path })
+        Ok(Upstream { protocol, host, port: port.unwrap_or(80), path })
     }
 
     /// Host and port as they stand in a URL or a `Host` header: an IPv6 address in brackets, port 80 left out.
@@ -87,8 +109,19 @@ impl FromStr for Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}{}", self.authority(), self.path.as_deref().unwrap_or_default())
+        write!(f, "{}://{}{}", self.protocol.scheme(), self.authority(), self.path.as_deref().unwrap_or_default())
     }
+}
+
+/// Refuses a URL that asks for TLS; `plain` is the scheme without.
+pub(super) fn no_tls(plain: &str) -> Refusal {
+    Refusal::new(
+        "TLS upstreams are not served by this version",
+        format!(
+            "write {plain}://HOST:PORT of the backend's plain port, or of a hop on this machine that speaks TLS to the \
+             backend (stunnel, HAProxy, nginx)"
+        ),
+    )
 }
 
 /// The `Host` header that a backend is told.

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use toml::de::{DeInteger, DeValue};
 
+use super::events::SendFailure;
 use super::fault::{Refusal, nearest, plain, quoted};
 use super::units;
+use crate::dialect::sse::{Form, Types};
 use crate::dialect::{BinaryPolicy, Dialect};
 
 /// Reads a string.
@@ -151,6 +153,54 @@ pub(super) fn dialect(word: &str) -> Result<Dialect, Refusal> {
 pub(super) fn binary(word: &str) -> Result<BinaryPolicy, Refusal> {
     use BinaryPolicy as P;
     let known = [P::Close, P::Base64, P::Latin1, P::Drop].map(P::name);
+    word.parse().map_err(|()| Refusal::unknown("policy", word, nearest(word, &known), &known))
+}
+
+/// Reads what a message tells of its event.
+pub(super) fn form(word: &str) -> Result<Form, Refusal> {
+    let known = Form::ALL.map(Form::name);
+    word.parse().map_err(|()| Refusal::unknown("form", word, nearest(word, &known), &known))
+}
+
+/// Reads the type of an event.
+pub(super) fn event_type(name: &str) -> Result<String, Refusal> {
+    // WHATWG HTML 9.2.6: a line of the stream holds it.
+    if name.is_empty() || name.contains(['\r', '\n']) {
+        let remedy = "write the event's type, as in \"update\"; \"message\" is that of events without one";
+        return Err(Refusal::new("no event has this type", remedy));
+    }
+    Ok(name.to_owned())
+}
+
+/// Reads "all", for which there is no list.
+pub(super) fn all_types(value: &DeValue<'_>) -> Option<Types> {
+    (value.as_str() == Some("all")).then_some(Types::All)
+}
+
+/// Reads the name of a query parameter.
+pub(super) fn parameter(name: &str) -> Result<String, Refusal> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    if name.is_empty() || !name.bytes().all(fits) {
+        let remedy = "write letters, digits, hyphens, underscores and dots, as in \"lastEventId\"";
+        return Err(Refusal::new("it is not the name of a query parameter", remedy));
+    }
+    Ok(name.to_owned())
+}
+
+/// Reads a media type, with or without parameters.
+pub(super) fn media_type(text: &str) -> Result<String, Refusal> {
+    let (essence, _) = text.split_once(';').unwrap_or((text, ""));
+    let is_token = |part: &str| crate::http::is_token(part.trim_end().as_bytes());
+    let named = essence.split_once('/').is_some_and(|(kind, sort)| is_token(kind) && is_token(sort));
+    if named && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new("it is not a media type", "write one, as in \"application/json\""))
+}
+
+/// Reads what becomes of a message that the backend does not take.
+pub(super) fn send_failure(word: &str) -> Result<SendFailure, Refusal> {
+    let known = SendFailure::ALL.map(SendFailure::name);
     word.parse().map_err(|()| Refusal::unknown("policy", word, nearest(word, &known), &known))
 }
 

@@ -7,6 +7,7 @@ pub mod hixie75;
 pub mod hixie76;
 pub mod hybi;
 pub mod opening;
+pub mod sse;
 pub mod terms;
 
 use std::fmt;

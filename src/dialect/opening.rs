@@ -1,5 +1,7 @@
 //! An opening handshake that was understood: what it becomes upstream, and how it is answered in its own dialect.
 
+pub mod stream;
+
 use super::{Dialect, hixie76, hybi};
 use crate::http::{self, Refusal, Request, Response};
 

@@ -136,9 +136,8 @@ impl Ear {
             E::UsedReservedOpcode(_) => Fault::ReservedOpcode,
             E::SentUnmaskedFrame => Fault::ClientUnmasked,
             E::SentMaskedFrame => Fault::ServerMasked,
-            E::AnnouncedOverlongFrame | E::PaddedFrameLength | E::AnnouncedOverlongSkip | E::ExceededMessageLimit => {
-                Fault::FrameLength
-            }
+            E::AnnouncedOverlongFrame | E::PaddedFrameLength | E::AnnouncedOverlongSkip => Fault::FrameLength,
+            E::ExceededMessageLimit | E::ExceededEventLimit => Fault::FrameLength,
             E::FragmentedControlFrame | E::SentLongControlFrame => Fault::ControlFrame,
             E::ContinuedNothing | E::InterruptedMessage => Fault::Fragmentation,
             E::TruncatedCloseCode | E::SentInvalidCloseCode(_) | E::SentInvalidCloseReason => Fault::CloseMalformed,

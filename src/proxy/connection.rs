@@ -13,12 +13,13 @@ use super::drain::Drain;
 use super::passthrough::{self, Pool};
 use super::random::Fresh;
 use super::relay::{Carried, relay};
+use super::sse::{self, Begun, Feed};
 use super::upstream::{self, Consented};
-use crate::config::{Config, Route};
+use crate::config::{Config, Protocol, Route};
 use crate::conversation::{Conversation, Output, Side};
 use crate::dialect::Dialect;
 use crate::dialect::hixie76::KEY3;
-use crate::dialect::opening::{Opening, Proof};
+use crate::dialect::opening::{Agreed, Opening, Proof};
 use crate::handshake::{self, Received, receive};
 use crate::http::Refusal;
 use crate::sniff::{self, First};
@@ -35,6 +36,8 @@ pub struct Shared {
     pub config: Arc<Config>,
     /// Connections to backends for ordinary HTTP.
     pub pool: Pool,
+    /// Connections to backends for what clients send to event streams.
+    pub posts: Pool<Feed>,
     /// The shutdown.
     pub drain: Drain,
 }
@@ -50,14 +53,38 @@ enum Ended {
 }
 
 /// A connection that is open on both sides.
-struct Open {
+struct Open<'s> {
     downstream: (TcpStream, Vec<u8>),
-    upstream: (TcpStream, Vec<u8>),
+    upstream: Upstream<'s>,
     conversation: Conversation,
     /// For the log: what was asked for, and where it went.
     dialect: Dialect,
     target: Box<str>,
     route: Box<str>,
+}
+
+/// An upstream that agreed.
+enum Upstream<'s> {
+    /// To RFC 6455.
+    WebSocket(Consented),
+    /// With a stream of events.
+    Events(Box<Begun<'s>>),
+}
+
+impl Upstream<'_> {
+    fn agreed(&self) -> &Agreed {
+        match self {
+            Upstream::WebSocket(consented) => &consented.agreed,
+            Upstream::Events(begun) => &begun.agreed,
+        }
+    }
+
+    fn conversation(&self, opening: &Opening, route: &Route) -> Conversation {
+        match self {
+            Upstream::WebSocket(consented) => handshake::conversation(opening, &consented.agreed, route),
+            Upstream::Events(begun) => begun.conversation(),
+        }
+    }
 }
 
 /// Serves a client from its first byte to its last.
@@ -67,7 +94,14 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let started = Instant::now();
     let Open { downstream, upstream, conversation, dialect, target, route } = open;
     debug!(client = %peer, %dialect, %target, %route, "open");
-    let carried = relay(downstream, upstream, conversation, &shared.config.timeouts, shared.drain.watch()).await;
+    let watch = shared.drain.watch();
+    let carried = match upstream {
+        Upstream::WebSocket(Consented { stream, early, .. }) => {
+            relay(downstream, (stream, early), conversation, &shared.config.timeouts, watch).await
+        }
+        // Boxed, for its size is not every connection's.
+        Upstream::Events(begun) => Box::pin(sse::carry(downstream, *begun, conversation, watch)).await,
+    };
     let Carried { cause, from_client, from_upstream } = carried;
     info!(
         client = %peer, %dialect, %target, %route,
@@ -79,16 +113,16 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 /// Reads, serves and answers what comes before an open connection, if one follows.
-async fn open(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<Open> {
+async fn open(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<Open<'_>> {
     let mut buffer = Vec::new();
     loop {
         match shake_hands(&mut stream, &mut buffer, shared).await {
             Ok(Greeted::WebSocket(agreed)) => {
-                let (opening, route, Consented { stream: upstream, agreed, early }) = *agreed;
+                let (opening, route, upstream) = *agreed;
                 return Some(Open {
                     downstream: (stream, buffer),
-                    upstream: (upstream, early),
-                    conversation: handshake::conversation(&opening, &agreed, route),
+                    conversation: upstream.conversation(&opening, route),
+                    upstream,
                     dialect: opening.dialect,
                     target: opening.target.into(),
                     route: route.name.as_str().into(),
@@ -130,7 +164,7 @@ async fn http(stream: TcpStream, buffer: Vec<u8>, peer: SocketAddr, shared: &Sha
 /// What a client wants.
 enum Greeted<'c> {
     /// Agreed on by both sides, and answered.
-    WebSocket(Box<(Opening, &'c Route, Consented)>),
+    WebSocket(Box<(Opening, &'c Route, Upstream<'c>)>),
     /// An ordinary request; it stays in the buffer.
     Http,
 }
@@ -150,26 +184,37 @@ async fn shake_hands<'c>(
     buffer.drain(..taken);
     opening.check_early(buffer).map_err(Ended::Refused)?;
     let mut watch = shared.drain.watch();
-    let consented = tokio::select! {
-        consented = upstream::open(&opening, route, config) => consented.map_err(Ended::Refused)?,
+    let upstream = tokio::select! {
+        upstream = dial(&opening, route, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
-    if consented.agreed.subprotocol_assumed {
+    if upstream.agreed().subprotocol_assumed {
         debug!(
             dialect = %opening.dialect, route = route.name,
             "the upstream chose no subprotocol; the client is told its own, which it insists on"
         );
     }
     let answered = tokio::select! {
-        answered = answer(stream, buffer, &opening, route, &consented, config) => answered,
+        answered = answer(stream, buffer, &opening, route, upstream.agreed(), config) => answered,
         () = watch.started() => Err(Ended::Silently(STOPPING.into())),
     };
     if let Err(ended) = answered {
-        abandon(consented, &opening, route).await;
+        abandon(upstream, &opening, route).await;
         return Err(ended);
     }
-    Ok(Greeted::WebSocket(Box::new((opening, route, consented))))
+    Ok(Greeted::WebSocket(Box::new((opening, route, upstream))))
+}
+
+/// Performs the opening handshake at the route's upstream.
+async fn dial<'c>(opening: &Opening, route: &'c Route, shared: &'c Shared) -> Result<Upstream<'c>, Refusal> {
+    match route.upstream.protocol {
+        Protocol::WebSocket => upstream::open(opening, route, &shared.config).await.map(Upstream::WebSocket),
+        Protocol::Events => {
+            let begun = sse::open(opening, route, &shared.config, &shared.posts).await?;
+            Ok(Upstream::Events(Box::new(begun)))
+        }
+    }
 }
 
 /// Reads until it is known what the client wants.
@@ -225,12 +270,12 @@ async fn answer(
     buffer: &mut Vec<u8>,
     opening: &Opening,
     route: &Route,
-    consented: &Consented,
+    agreed: &Agreed,
     config: &Config,
 ) -> Result<(), Ended> {
     let gone = |_| Ended::Silently("it went away before it was answered".into());
     let location = route.public_url.location(&opening.host, &opening.target);
-    let mut answer = opening.answer(&consented.agreed, &location);
+    let mut answer = opening.answer(agreed, &location);
     if !matches!(opening.proof, Proof::Numbers(..)) {
         return stream.write_all(&answer).await.map_err(gone);
     }
@@ -255,7 +300,9 @@ async fn answer(
 }
 
 /// Tells an upstream that agreed that the client is gone.
-async fn abandon(mut consented: Consented, opening: &Opening, route: &Route) {
+async fn abandon(upstream: Upstream<'_>, opening: &Opening, route: &Route) {
+    // A stream of events has nobody to tell.
+    let Upstream::WebSocket(mut consented) = upstream else { return };
     let mut out = Output::default();
     let mut conversation = handshake::conversation(opening, &consented.agreed, route);
     conversation.ended(Side::Downstream, true, &mut out, &mut Fresh);

@@ -16,9 +16,9 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::chunks::Chunks;
 use crate::config::{Config, Timeouts};
 use crate::handshake::{Received, receive};
+use crate::http::chunks::Chunks;
 use crate::sniff::Body;
 
 /// Bytes read at once.

@@ -3,7 +3,6 @@
 //! One runtime per thread, and a listening socket of its own for each, so that a connection stays on the core that
 //! accepted it.
 
-mod chunks;
 mod connection;
 mod drain;
 mod gate;
@@ -12,6 +11,7 @@ mod passthrough;
 mod permits;
 mod random;
 mod relay;
+mod sse;
 pub mod tls;
 mod upstream;
 
@@ -117,7 +117,8 @@ impl Worker {
     fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
-                pool: passthrough::pool(&self.config.timeouts),
+                pool: passthrough::pool(&self.config.timeouts, self.config.timeouts.keep_alive),
+                posts: passthrough::pool(&self.config.timeouts, sse::IDLE),
                 config: Arc::clone(&self.config),
                 drain: self.drain.clone(),
             });

@@ -29,17 +29,19 @@ use crate::config::{Config, Timeouts, UpstreamHost};
 const MIN_BUFFER: usize = 400 << 10;
 
 /// The pool of a thread's connections to its backends.
-pub type Pool = Client<HttpConnector, Upload>;
+pub type Pool<B = Upload> = Client<HttpConnector, B>;
 
-/// A pool whose connections are made as the timeouts say.
-pub fn pool(timeouts: &Timeouts) -> Pool {
+/// A pool whose connections are made as the timeouts say, and kept for so long when nobody needs them.
+pub fn pool<B: Body<Data: Send> + Send>(timeouts: &Timeouts, idle: Duration) -> Pool<B> {
     let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(timeouts.connect));
     connector.set_nodelay(true);
     Client::builder(TokioExecutor::new())
         .http1_preserve_header_case(true)
+        // For requests that nobody else wrote.
+        .http1_title_case_headers(true)
         .set_host(false)
-        .pool_idle_timeout(timeouts.keep_alive)
+        .pool_idle_timeout(idle)
         .build(connector)
 }
 
@@ -98,7 +100,7 @@ impl Body for Upload {
 }
 
 /// Waits until the body has not moved for so long, and the backend not answered.
-async fn silence(time: Option<Duration>, moved: &Mutex<Instant>) {
+pub(super) async fn silence(time: Option<Duration>, moved: &Mutex<Instant>) {
     let Some(time) = time else { return std::future::pending().await };
     loop {
         let until = *moved.lock().unwrap_or_else(PoisonError::into_inner) + time;
@@ -243,7 +245,7 @@ fn failure(error: &Error) -> (StatusCode, &'static str) {
 }
 
 /// An error and what caused it, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,5 +1,7 @@
 //! The randomness handed to the core.
 
+use std::time::Duration;
+
 use rand::RngExt as _;
 
 use crate::event::{Keys, MaskingKey};
@@ -18,6 +20,16 @@ impl Keys for Fresh {
             }
         }
     }
+}
+
+/// An id that tells a connection from all others: 16 hexadecimal digits.
+pub fn connection_id() -> String {
+    format!("{:016x}", rand::rng().random::<u64>())
+}
+
+/// Half of `wait` and up to all of it, so that those who wait for the same do not all come at once.
+pub fn spread(wait: Duration) -> Duration {
+    wait.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
 /// 16 bytes for a `Sec-WebSocket-Key`.

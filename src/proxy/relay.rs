@@ -27,52 +27,52 @@ use crate::conversation::{Cause, Conversation, Finish, Output, Side};
 const READ: usize = 256 << 10;
 /// Unwritten answers to a side's own pings, in bytes, above which it is not read. What the other side said does not
 /// count: to stop reading for that would stop both for good.
-const MAX_ANSWERS: usize = 64 << 10;
+pub(super) const MAX_ANSWERS: usize = 64 << 10;
 /// Most capacity an output buffer keeps between polls: what one read can become, and no more.
-const KEEP: usize = 2 * READ;
+pub(super) const KEEP: usize = 2 * READ;
 /// How long a peer is waited for that may never answer, or is gone.
-const BRIEFLY: Duration = Duration::from_secs(1);
+pub(super) const BRIEFLY: Duration = Duration::from_secs(1);
 /// The idle timer looks this many times per `timeouts.idle` whether anything was read, so that reading costs no clock.
 const IDLE_LOOKS: u32 = 4;
 
 const SIDES: [Side; 2] = [Side::Downstream, Side::Upstream];
 
 /// The buffers of a thread.
-struct Scratch {
-    read: Vec<u8>,
-    out: Output,
+pub(super) struct Scratch {
+    pub(super) read: Vec<u8>,
+    pub(super) out: Output,
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { read: vec![0; READ], out: Output::default() });
+    pub(super) static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { read: vec![0; READ], out: Output::default() });
 }
 
 /// One side's socket and what is kept for it.
-struct Pipe {
+pub(super) struct Pipe {
     /// Gone once nothing more is to be done with it.
-    stream: Option<TcpStream>,
+    pub(super) stream: Option<TcpStream>,
     /// Read, but not yet understood: the front of a header or control frame, or of a character.
-    carry: Vec<u8>,
+    pub(super) carry: Vec<u8>,
     /// To be written; what stands before `sent` is.
-    unsent: Vec<u8>,
-    sent: usize,
+    pub(super) unsent: Vec<u8>,
+    pub(super) sent: usize,
     /// How much of that answers what this side itself said.
-    answers: usize,
+    pub(super) answers: usize,
     /// Since when the peer takes nothing.
-    stalled: Option<Instant>,
+    pub(super) stalled: Option<Instant>,
     /// What the conversation wants done with the stream, and since when.
-    finish: Finish,
-    since: Option<Instant>,
+    pub(super) finish: Finish,
+    pub(super) since: Option<Instant>,
     /// The peer's end of stream was read.
-    ended: bool,
+    pub(super) ended: bool,
     /// Our end of stream was written.
-    shut: bool,
+    pub(super) shut: bool,
     /// Since the opening handshake.
-    read_bytes: u64,
+    pub(super) read_bytes: u64,
 }
 
 impl Pipe {
-    fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Pipe {
             stream: Some(stream),
             carry: Vec::new(),
@@ -88,7 +88,7 @@ impl Pipe {
         }
     }
 
-    fn waiting(&self) -> usize {
+    pub(super) fn waiting(&self) -> usize {
         self.unsent.len() - self.sent
     }
 
@@ -108,7 +108,7 @@ impl Pipe {
     }
 
     /// Writes `bytes` behind what is still unsent, and keeps what the peer does not take.
-    fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         if self.stream.is_none() {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Pipe {
     }
 
     /// Writes what was kept; true if some of it went.
-    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         if self.waiting() == 0 {
             return Ok(false);
         }
@@ -144,7 +144,7 @@ impl Pipe {
         Ok(done > 0)
     }
 
-    fn drop_stream(&mut self) {
+    pub(super) fn drop_stream(&mut self) {
         self.stream = None;
         self.carry = Vec::new();
         self.unsent = Vec::new();

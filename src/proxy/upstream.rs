@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{listen, random};
-use crate::config::{Config, Route, UpstreamHost};
+use crate::config::{Config, Route, Timeouts, Upstream, UpstreamHost};
 use crate::dialect::hybi;
 use crate::dialect::opening::{Agreed, Opening};
 use crate::handshake::consent;
@@ -28,19 +28,27 @@ pub struct Consented {
 /// # Errors
 /// What the client is told instead.
 pub async fn open(opening: &Opening, route: &Route, config: &Config) -> Result<Consented, Refusal> {
-    let upstream = &route.upstream;
-    let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
-    let mut stream = match timeout(config.timeouts.connect, connecting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(Refusal::new(502, format!("the upstream cannot be reached: {error}"))),
-        Err(_) => return Err(Refusal::new(504, "the upstream did not take the connection within timeouts.connect")),
-    };
-    listen::tune(&stream);
+    let mut stream = connect(&route.upstream, &config.timeouts).await?;
     match timeout(config.timeouts.handshake, shake_hands(&mut stream, opening, route, config)).await {
         Ok(Ok((agreed, early))) => Ok(Consented { stream, agreed, early }),
         Ok(Err(refusal)) => Err(refusal),
         Err(_) => Err(Refusal::new(504, "the upstream did not answer the handshake within timeouts.handshake")),
     }
+}
+
+/// Connects to a backend.
+///
+/// # Errors
+/// What the client is told instead.
+pub async fn connect(upstream: &Upstream, timeouts: &Timeouts) -> Result<TcpStream, Refusal> {
+    let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
+    let stream = match timeout(timeouts.connect, connecting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(Refusal::new(502, format!("the upstream cannot be reached: {error}"))),
+        Err(_) => return Err(Refusal::new(504, "the upstream did not take the connection within timeouts.connect")),
+    };
+    listen::tune(&stream);
+    Ok(stream)
 }
 
 async fn shake_hands(

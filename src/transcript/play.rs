@@ -22,8 +22,10 @@ use crate::config::{Config, Route};
 use crate::conversation::Side;
 use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::opening::{Agreed, Opening};
+use crate::dialect::sse::Sse;
 use crate::dialect::{BinaryPolicy, Dialect};
 use crate::event::Codec;
+use crate::handshake::events_reading;
 
 /// Plays of at most so many bytes are cut at every pair of places.
 const SHORT: usize = 64;
@@ -93,8 +95,8 @@ impl<'c> Production<'c> {
         &self,
         config: &'c Config,
         cutting: Cutting,
-        whole: Option<&Performance>,
-    ) -> Result<Performance, Difference> {
+        whole: Option<&Performance<'_>>,
+    ) -> Result<Performance<'c>, Difference> {
         let mut stage = Stage::new(config);
         if let Some((opening, agreed, route)) = &self.opened {
             stage.open(opening.clone(), agreed.clone(), route, Vec::new(), Vec::new());
@@ -122,12 +124,13 @@ impl<'c> Production<'c> {
             }
             marks.push(mark);
         }
+        let events = stage.events.is_some().then(|| (stage.breaks.clone(), config));
         let Stage { ears, listening, spoken, request, .. } = stage;
-        Ok(Performance { marks, ears, listening, spoken, request })
+        Ok(Performance { marks, ears, listening, spoken, request, events })
     }
 
     /// Compares a performance of whole beats with the play.
-    fn compare(&self, whole: &Performance) -> Result<(), Difference> {
+    fn compare(&self, whole: &Performance<'_>) -> Result<(), Difference> {
         let mut before = [Mark { heard: 0, ended: false }; 2];
         for (beat, marks) in self.script.beats.iter().zip(&whole.marks) {
             for side in SIDES {
@@ -175,16 +178,18 @@ struct Mark {
 }
 
 /// What came of a play.
-struct Performance {
+struct Performance<'c> {
     marks: Vec<[Mark; 2]>,
     ears: [Ear; 2],
     listening: Option<(Dialect, bool)>,
     /// What each side said after the handshake.
     spoken: [Vec<u8>; 2],
     request: bool,
+    /// Where the upstream sends events: where its streams ended, and what says how they are read.
+    events: Option<(Vec<usize>, &'c Config)>,
 }
 
-impl Performance {
+impl Performance<'_> {
     /// Compares what `side` had heard at the end of a beat, byte for byte or, in frames, by its meaning.
     fn compare(&self, beat: usize, side: Side, stage: &Stage<'_>) -> Result<(), Mismatch> {
         let mark = self.marks[beat][index(side)];
@@ -221,10 +226,28 @@ impl Performance {
             return vec![Meaning::Request];
         }
         let Some((dialect, extensions)) = self.listening else { return Vec::new() };
+        if let (Side::Upstream, Some((breaks, config))) = (side, &self.events) {
+            return events_meant(&self.spoken[index(side)], breaks, config, step);
+        }
         let mut codec: Box<dyn Codec> = match side {
             Side::Downstream => dialect.codec(extensions, BinaryPolicy::Close),
             Side::Upstream => Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, extensions)),
         };
         Heard::by(&mut *codec, &self.spoken[index(side)], step).whole
     }
+}
+
+/// What an upstream's streams of events mean, each read for itself.
+fn events_meant(spoken: &[u8], breaks: &[usize], config: &Config, step: usize) -> Vec<Meaning> {
+    let Some(route) = config.routes.first() else { return Vec::new() };
+    let mut codec = Sse::new(events_reading(route, &config.limits), false, "");
+    let mut meanings = Vec::new();
+    let ends = breaks.iter().copied().chain([spoken.len()]);
+    let mut from = 0;
+    for to in ends {
+        meanings.extend(Heard::by(&mut codec, &spoken[from..to], step).whole);
+        codec.resume();
+        from = to;
+    }
+    meanings
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::Ending;
+use super::events::Events;
 use super::script::{Beat, Cue, Expected, SIDES, Speech, index};
-use crate::config::{Config, Route, UpstreamHost};
-use crate::conversation::{Cause, Conversation, Finish, Output, Side};
+use crate::config::{Config, Protocol, Route, UpstreamHost};
+use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
 use crate::dialect::Dialect;
 use crate::dialect::hixie76::KEY3;
 use crate::dialect::hybi;
+use crate::dialect::opening::stream::Answer;
 use crate::dialect::opening::{Agreed, Opening, Proof};
 use crate::event::{Keys, MaskingKey};
 use crate::handshake::{self, Received, consent, receive};
@@ -81,6 +83,10 @@ pub(super) struct Stage<'c> {
     pub(super) listening: Option<(Dialect, bool)>,
     pub(super) spoken: [Vec<u8>; 2],
     pub(super) request: bool,
+    /// The upstream's stream, where it sends events.
+    pub(super) events: Option<Events<'c>>,
+    /// How much the upstream had said when a stream of it ended that was resumed.
+    pub(super) breaks: Vec<usize>,
 }
 
 impl<'c> Stage<'c> {
@@ -93,6 +99,8 @@ impl<'c> Stage<'c> {
             listening: None,
             spoken: Default::default(),
             request: false,
+            events: None,
+            breaks: Vec::new(),
         }
     }
 
@@ -130,7 +138,10 @@ impl<'c> Stage<'c> {
                 self.scene = Scene::Challenged { opening, agreed, route, buffer, early };
             }
             (Scene::Open { mut conversation, mut carry }, side) => {
-                self.hears(&mut conversation, &mut carry, side, piece);
+                match side {
+                    Side::Upstream if self.events.is_some() => self.streams(&mut conversation, &mut carry, piece),
+                    side => self.hears(&mut conversation, &mut carry, side, piece),
+                }
                 self.scene = Scene::Open { conversation, carry };
             }
             (Scene::Over, _) => {}
@@ -149,6 +160,9 @@ impl<'c> Stage<'c> {
                 if let Err(refusal) = opening.check_early(&early) {
                     return self.refuse(&refusal);
                 }
+                if route.upstream.protocol == Protocol::Events {
+                    return self.ask_for_events(opening, route, early);
+                }
                 let authority = route.upstream.authority();
                 let host = match &route.upstream_host {
                     UpstreamHost::Client => None,
@@ -163,22 +177,67 @@ impl<'c> Stage<'c> {
         }
     }
 
+    fn ask_for_events(&mut self, opening: Box<Opening>, route: &'c Route, early: Vec<u8>) {
+        match Events::asked(&opening, route) {
+            Ok(events) => {
+                self.ear(Side::Upstream).heard.extend(events.request());
+                self.events = Some(events);
+                self.scene = Scene::Dialling { opening, route, early, answer: Vec::new() };
+            }
+            Err(refusal) => self.refuse(&refusal),
+        }
+    }
+
+    /// Judges the upstream's answer to a request for its events.
+    fn judge_events(&mut self, opening: Box<Opening>, route: &'c Route, early: Vec<u8>, answer: &[u8]) {
+        let Some(mut events) = self.events.take() else { return };
+        let judged = events.hears_answer(answer, self);
+        let request = events.request();
+        self.events = Some(events);
+        match judged {
+            Ok(Some((Answer::Open(open), rest))) => self.agreed(opening, open.agreed, route, early, rest),
+            Ok(Some((Answer::Elsewhere(_), _))) => {
+                self.ear(Side::Upstream).heard.extend(request);
+                self.scene = Scene::Dialling { opening, route, early, answer: Vec::new() };
+            }
+            Ok(None) => self.scene = Scene::Dialling { opening, route, early, answer: Vec::new() },
+            Ok(Some((Answer::Done(refusal) | Answer::Later(refusal) | Answer::Refused(refusal), _))) | Err(refusal) => {
+                self.refuse(&refusal)
+            }
+        }
+    }
+
     /// Judges the upstream's answer, and writes the client's.
     fn judge(&mut self, opening: Box<Opening>, route: &'c Route, early: Vec<u8>, answer: Vec<u8>) {
+        if self.events.is_some() {
+            return self.judge_events(opening, route, early, &answer);
+        }
         match consent(&opening, &answer, UPSTREAM_KEY, &self.config.limits) {
             Ok(None) => self.scene = Scene::Dialling { opening, route, early, answer },
             Err(refusal) => self.refuse(&refusal),
             Ok(Some((agreed, taken))) => {
                 let frames = answer[taken..].to_vec();
-                let location = route.public_url.location(&opening.host, &opening.target);
-                let answer = opening.answer(&agreed, &location);
-                self.ear(Side::Downstream).heard.extend(answer);
-                if matches!(opening.proof, Proof::Numbers(..)) {
-                    self.challenge(opening, Box::new(agreed), route, early, frames);
-                } else {
-                    self.open(*opening, agreed, route, early, frames);
-                }
+                self.agreed(opening, agreed, route, early, frames);
             }
+        }
+    }
+
+    /// Writes the client's answer.
+    fn agreed(
+        &mut self,
+        opening: Box<Opening>,
+        agreed: Agreed,
+        route: &'c Route,
+        from_client: Vec<u8>,
+        from_upstream: Vec<u8>,
+    ) {
+        let location = route.public_url.location(&opening.host, &opening.target);
+        let answer = opening.answer(&agreed, &location);
+        self.ear(Side::Downstream).heard.extend(answer);
+        if matches!(opening.proof, Proof::Numbers(..)) {
+            self.challenge(opening, Box::new(agreed), route, from_client, from_upstream);
+        } else {
+            self.open(*opening, agreed, route, from_client, from_upstream);
         }
     }
 
@@ -204,7 +263,7 @@ impl<'c> Stage<'c> {
         &mut self,
         opening: Opening,
         agreed: Agreed,
-        route: &Route,
+        route: &'c Route,
         from_client: Vec<u8>,
         from_upstream: Vec<u8>,
     ) {
@@ -212,9 +271,17 @@ impl<'c> Stage<'c> {
             ear.head = Some(ear.heard.len());
         }
         self.listening = Some((opening.dialect, agreed.extensions.is_some()));
-        let mut conversation = handshake::conversation(&opening, &agreed, route);
         let mut carry = [Vec::new(), Vec::new()];
-        self.hears(&mut conversation, &mut carry, Side::Upstream, &from_upstream);
+        let mut conversation = if route.upstream.protocol == Protocol::Events {
+            let events = self.events.get_or_insert_with(|| Events::begun(&opening, route));
+            handshake::events_conversation(&opening, events.start(), route, &self.config.limits)
+        } else {
+            handshake::conversation(&opening, &agreed, route)
+        };
+        match self.events {
+            Some(_) => self.streams(&mut conversation, &mut carry, &from_upstream),
+            None => self.hears(&mut conversation, &mut carry, Side::Upstream, &from_upstream),
+        }
         self.hears(&mut conversation, &mut carry, Side::Downstream, &from_client);
         self.scene = Scene::Open { conversation, carry };
     }
@@ -260,12 +327,19 @@ impl<'c> Stage<'c> {
             (Scene::Challenged { .. }, Side::Upstream) => {
                 return Err("the end of the upstream is not noticed before the third key".into());
             }
+            (Scene::Open { mut conversation, mut carry }, Side::Upstream) if self.events.is_some() => {
+                if self.is_asking() {
+                    return Err("a play cannot tell what comes of an upstream that breaks off its answer".into());
+                }
+                self.lost(&mut conversation, &mut carry);
+                self.scene = Scene::Open { conversation, carry };
+            }
             (Scene::Open { mut conversation, carry }, side) => {
                 let mut out = Output::default();
                 if !self.ear(side).gone {
                     conversation.ended(side, ending == Ending::Reset, &mut out, &mut self.keys);
                 }
-                self.settle(&conversation, &mut out);
+                self.settle(&mut conversation, &mut out);
                 self.scene = Scene::Open { conversation, carry };
             }
             (Scene::Over, _) => {}
@@ -278,6 +352,15 @@ impl<'c> Stage<'c> {
             Scene::Challenged { opening, agreed, route, .. } if side == Side::Downstream => {
                 self.abandon(&opening, &agreed, route);
             }
+            Scene::Open { mut conversation, mut carry } if side == Side::Upstream && self.events.is_some() => {
+                // Silent for too long, or away for too long.
+                if self.is_asking() {
+                    self.give_up(&mut conversation, Lost::Away);
+                } else {
+                    self.lost(&mut conversation, &mut carry);
+                }
+                self.scene = Scene::Open { conversation, carry };
+            }
             Scene::Open { mut conversation, carry } => {
                 let mut out = Output::default();
                 match conversation.finish(side) {
@@ -285,7 +368,7 @@ impl<'c> Stage<'c> {
                     Finish::Flush => self.ear(side).drop_stream(),
                     Finish::Open | Finish::Drop => return Err(format!("nobody waits for the {side} here")),
                 }
-                self.settle(&conversation, &mut out);
+                self.settle(&mut conversation, &mut out);
                 self.scene = Scene::Open { conversation, carry };
             }
             _ => return Err(format!("a play cannot wait for the {side} here")),
@@ -299,10 +382,10 @@ impl<'c> Stage<'c> {
         };
         let mut out = Output::default();
         conversation.go_away(Cause::GoingAway, &mut out, &mut self.keys);
-        let Scene::Open { conversation, carry } = std::mem::replace(&mut self.scene, Scene::Over) else {
+        let Scene::Open { mut conversation, carry } = std::mem::replace(&mut self.scene, Scene::Over) else {
             return Ok(());
         };
-        self.settle(&conversation, &mut out);
+        self.settle(&mut conversation, &mut out);
         self.scene = Scene::Open { conversation, carry };
         Ok(())
     }
@@ -321,7 +404,13 @@ impl<'c> Stage<'c> {
         self.give_up_upstream();
     }
 
-    fn hears(&mut self, conversation: &mut Conversation, carry: &mut [Vec<u8>; 2], side: Side, bytes: &[u8]) {
+    pub(super) fn hears(
+        &mut self,
+        conversation: &mut Conversation,
+        carry: &mut [Vec<u8>; 2],
+        side: Side,
+        bytes: &[u8],
+    ) {
         self.spoken[index(side)].extend_from_slice(bytes);
         if self.ear(side).gone {
             return;
@@ -337,7 +426,10 @@ impl<'c> Stage<'c> {
     }
 
     /// Writes what the conversation has just said, and ends the streams with which it is through.
-    fn settle(&mut self, conversation: &Conversation, out: &mut Output) {
+    pub(super) fn settle(&mut self, conversation: &mut Conversation, out: &mut Output) {
+        if let Some(events) = &mut self.events {
+            out.upstream = events.posts(&std::mem::take(&mut out.upstream));
+        }
         for side in SIDES {
             let ear = &mut self.ears[index(side)];
             if !ear.gone {
@@ -351,6 +443,12 @@ impl<'c> Stage<'c> {
                 Finish::Flush => ear.ended |= side == Side::Downstream,
             }
         }
+        if conversation.finish(Side::Upstream) != Finish::Open && self.events.as_mut().is_some_and(Events::ends) {
+            // Nobody listens to its events any more, and its requests were all answered.
+            self.ear(Side::Upstream).drop_stream();
+            conversation.ended(Side::Upstream, true, out, &mut self.keys);
+            self.settle(conversation, out);
+        }
     }
 }
 
@@ -361,6 +459,9 @@ pub(super) fn plain_opening(dialect: Dialect, config: &Config) -> Result<(Openin
         Received::Opening { opening, route, .. } => (*opening, route),
         other => return Err(format!("the settings do not let {dialect} in: {other:?}")),
     };
+    if route.upstream.protocol == Protocol::Events {
+        return Ok((opening, Agreed::default(), route));
+    }
     match consent(&opening, plain_consent().as_bytes(), UPSTREAM_KEY, &config.limits) {
         Ok(Some((agreed, _))) => Ok((opening, agreed, route)),
         other => Err(format!("the plain answer was not understood: {other:?}")),

@@ -5,6 +5,7 @@ mod support;
 
 mod closing;
 mod command;
+mod events;
 mod faults;
 mod handshake;
 mod limits;

@@ -96,6 +96,15 @@ impl Backend {
         }
     }
 
+    /// The next connection, if one comes within this time.
+    pub fn try_accept(&self, within: Duration) -> Option<Wire> {
+        let set = |time| SockRef::from(&self.listener).set_read_timeout(Some(time)).expect("a timeout can be set");
+        set(within);
+        let accepted = self.listener.accept();
+        set(PATIENCE);
+        accepted.ok().map(|(stream, _)| Wire::over(stream))
+    }
+
     /// That nobody has connected since the last connection was accepted.
     #[track_caller]
     pub fn saw_nobody(&self) {

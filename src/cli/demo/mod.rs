@@ -3,6 +3,7 @@
 mod backend;
 mod clients;
 mod judge;
+mod news;
 mod play;
 mod print;
 mod residents;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
-use hybridge::config::{Config, LogLevel, Upstream};
+use hybridge::config::{Config, LogLevel, Route, SendTo, Upstream};
 use hybridge::proxy::{BindError, Drain, Server};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
@@ -41,7 +42,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let backend = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
     let upstream = Upstream::parse(&format!("ws://{}", backend.local_addr()?))?;
-    let server = bind(arguments.listen, upstream)?;
+    let news = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+    let mut events = Route::new("news", Upstream::parse(&format!("sse+http://{}", news.local_addr()?))?);
+    events.path = news::PATH.to_owned();
+    events.events.retry = news::RETRY;
+    events.events.send = Some(SendTo { backend: None, path: news::SEND.to_owned() });
+    let server = bind(arguments.listen, upstream, events)?;
     let address = reachable(server.addresses().first().copied().ok_or("the proxy has no address")?);
     serve::stop_on_signal(&server)?;
     let drain = server.drain();
@@ -53,7 +59,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         tokio::spawn(backend::serve(backend, Arc::clone(&room), notes));
         let mut stopped = drain.watch();
         let played = tokio::select! {
-            played = play_all(address, &mut noted) => played,
+            played = play_all(address, &mut noted, news) => played,
             () = stopped.started() => Err("stopped before the play was over".into()),
         };
         drop(noted);
@@ -71,9 +77,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Binds the address given, or else the usual one, or else any.
-fn bind(listen: Option<SocketAddr>, upstream: Upstream) -> Result<Server, BindError> {
+fn bind(listen: Option<SocketAddr>, upstream: Upstream, events: Route) -> Result<Server, BindError> {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-    let bind = |address| Server::bind(Config::simple(vec![address], upstream.clone()));
+    let bind = |address| {
+        let mut config = Config::simple(vec![address], upstream.clone());
+        // The longest path first, as configuration files are sorted.
+        config.routes.insert(0, events.clone());
+        Server::bind(config)
+    };
     match bind(listen.unwrap_or(usual)) {
         Err(taken) if listen.is_none() && taken.source.kind() == io::ErrorKind::AddrInUse => {
             let server = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -99,20 +110,25 @@ fn reachable(listener: SocketAddr) -> SocketAddr {
 async fn play_all(
     address: SocketAddr,
     notes: &mut tokio::sync::mpsc::UnboundedReceiver<(String, backend::Note)>,
+    news: TcpListener,
 ) -> Result<(), Failure> {
     let paint = Paint::for_stdout();
     show(&format!("hybridge listens on {address}; its backend speaks RFC 6455 alone. Five clients say hello:\n"))?;
-    let mut results: Vec<(&Browser, Vec<String>)> = Vec::new();
+    let mut results: Vec<(&str, &Browser, Vec<String>)> = Vec::new();
     for browser in &CAST {
         let transcript = play::play(browser, address, notes).await;
         show(&paint.play(browser, &transcript))?;
-        results.push((browser, judge::judge(browser, &transcript)));
+        results.push((browser.dialect.name(), browser, judge::judge(browser, &transcript)));
     }
+    let transcript = news::play(news, address).await;
+    let explained = "a backend of Server-Sent Events that breaks off, and a hixie-76 client that notices nothing";
+    show(&paint.scene("events", explained, &transcript))?;
+    results.push(("events", news::browser(), news::judge(&transcript)));
     show(&paint.table(&results))?;
     let wrong: Vec<String> = results
         .iter()
-        .filter(|(_, faults)| !faults.is_empty())
-        .map(|(browser, faults)| format!("{}: {}", browser.dialect, faults.join("; ")))
+        .filter(|(_, _, faults)| !faults.is_empty())
+        .map(|(title, _, faults)| format!("{title}: {}", faults.join("; ")))
         .collect();
     if wrong.is_empty() {
         Ok(())

@@ -27,6 +27,8 @@ pub enum Voice {
     ClientSays,
     /// They came to the backend.
     BackendHears,
+    /// The backend wrote them.
+    BackendSays,
     /// They came to the client.
     ClientHears,
 }

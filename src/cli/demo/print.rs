@@ -38,8 +38,12 @@ impl Paint {
 
     /// A client's whole play.
     pub fn play(self, browser: &Browser, transcript: &Transcript) -> String {
-        let mut out =
-            format!("\n{}  {}\n", self.text(Colour::Bold, browser.dialect.name()), self.text(Colour::Dim, browser.who));
+        self.scene(browser.dialect.name(), browser.who, transcript)
+    }
+
+    /// What passed, under a title.
+    pub fn scene(self, title: &str, explained: &str, transcript: &Transcript) -> String {
+        let mut out = format!("\n{}  {}\n", self.text(Colour::Bold, title), self.text(Colour::Dim, explained));
         let mut before = None;
         for line in &transcript.lines {
             // A blank line wherever the client begins anew.
@@ -56,6 +60,7 @@ impl Paint {
         let (colour, label) = match line.voice {
             Voice::ClientSays => (Colour::Cyan, "client says  "),
             Voice::BackendHears => (Colour::Magenta, "backend hears"),
+            Voice::BackendSays => (Colour::Magenta, "backend says "),
             Voice::ClientHears => (Colour::Green, "client hears "),
         };
         let meaning = line.meaning.as_ref().map(|meaning| self.text(Colour::Dim, &meaning.to_string()));
@@ -76,15 +81,15 @@ impl Paint {
     }
 
     /// A row for each client.
-    pub fn table(self, results: &[(&Browser, Vec<String>)]) -> String {
+    pub fn table(self, results: &[(&str, &Browser, Vec<String>)]) -> String {
         let mut out = format!("\n{}\n", self.text(Colour::Bold, "dialect   client     result"));
-        for (browser, faults) in results {
+        for (title, browser, faults) in results {
             let result = match faults.is_empty() {
                 true => self.text(Colour::Green, "answered right"),
                 false => self.text(Colour::Red, &faults.join("; ")),
             };
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "{:9} {:10} {result}", browser.dialect, browser.name);
+            let _ = writeln!(out, "{title:9} {:10} {result}", browser.name);
         }
         out
     }
@@ -148,7 +153,8 @@ hixie-75  Chrome 4 and 5, Safari 5.0.0, Qt 4.7 (2010)
 
     #[test]
     fn the_table_has_a_row_for_each_client() {
-        let table = Paint { colours: false }.table(&[(&CAST[0], vec![]), (&CAST[4], vec!["a".into(), "b".into()])]);
+        let table = Paint { colours: false }
+            .table(&[("hixie-75", &CAST[0], vec![]), ("v13", &CAST[4], vec!["a".into(), "b".into()])]);
         let expected =
             "\ndialect   client     result\nhixie-75  Chrome 4   answered right\nv13       Chrome 28  a; b\n";
         assert_eq!(table, expected);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use hybridge::config::{LogLevel, Upstream, parse_size};
+use hybridge::config::{LogLevel, Protocol, Upstream, parse_size};
 use hybridge::proxy::{bind, tune};
 use hybridge::recording::Manner;
 use tokio::net::{TcpListener, TcpStream};
@@ -64,6 +64,9 @@ fn upstream(url: &str) -> Result<Upstream, String> {
     let url = if scheme.is_some() { url.to_owned() } else { format!("ws://{url}") };
     let upstream = Upstream::parse(&url).map_err(|refusal| refusal.to_string())?;
     match upstream.path.as_deref() {
+        _ if upstream.protocol != Protocol::WebSocket => {
+            Err("a recording is of WebSocket conversations; write ws://HOST:PORT".into())
+        }
         None | Some("/") => Ok(upstream),
         Some(_) => Err("what clients ask for passes as it is; write the URL without a path".into()),
     }

@@ -1,6 +1,6 @@
 //! Where a chunked body ends (RFC 9112 §7.1).
 //!
-//! hyper decodes such bodies, but reads as much as it is given; what stands behind the body is not for it until it was
+//! Of a request, hyper decodes the body, but reads as much as it is given; what stands behind is not for it until it was
 //! judged. So the end is found here, and what this reading and hyper's might differ in is refused.
 
 /// How far a chunked body has been read.

@@ -1,0 +1,131 @@
+//! Where the events come from: one request after the other, each for the stream behind the last event.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::super::{random, upstream};
+use crate::config::{Config, Route, UpstreamHost};
+use crate::dialect::opening::stream::{Answer, Open, Start};
+use crate::dialect::opening::{Agreed, Opening};
+use crate::handshake::events_answer;
+use crate::http::Refusal;
+use crate::http::body::Framing;
+
+/// Redirections in a row that are followed.
+const MAX_HOPS: usize = 5;
+
+/// One client's claim to the events of a route.
+pub struct Source<'s> {
+    pub opening: Opening,
+    pub route: &'s Route,
+    pub config: &'s Config,
+    /// What the client asked for, and behind which event.
+    pub start: Start,
+    /// What tells this client from others.
+    pub id: String,
+    /// The `Host` in place of the client's.
+    host: Option<String>,
+}
+
+/// A stream that has begun.
+pub struct Stream {
+    pub socket: TcpStream,
+    pub framing: Framing,
+    /// What of its body came with the head.
+    pub early: Vec<u8>,
+    pub agreed: Agreed,
+}
+
+/// Why none has begun.
+pub enum Unopened {
+    /// The upstream has no more events.
+    Done(Refusal),
+    /// It may have some later.
+    Later(Refusal),
+    /// It does not give them.
+    Refused(Refusal),
+}
+
+impl Unopened {
+    /// What a client is told that is not open yet.
+    pub fn refusal(self) -> Refusal {
+        let (Unopened::Done(refusal) | Unopened::Later(refusal) | Unopened::Refused(refusal)) = self;
+        refusal
+    }
+}
+
+impl<'s> Source<'s> {
+    /// The claim that an opening handshake makes.
+    ///
+    /// # Errors
+    /// What the client is told instead.
+    pub fn new(opening: &Opening, route: &'s Route, config: &'s Config) -> Result<Source<'s>, Refusal> {
+        let start = opening.start(&route.events.resume)?;
+        let host = match &route.upstream_host {
+            UpstreamHost::Client => None,
+            UpstreamHost::Upstream => Some(route.upstream.authority()),
+            UpstreamHost::Fixed(host) => Some(host.clone()),
+        };
+        Ok(Source { opening: opening.clone(), route, config, start, id: random::connection_id(), host })
+    }
+
+    /// The `Host` that a backend is told which is not the one the events come from.
+    pub fn host_at(&self, authority: &str) -> Option<String> {
+        match &self.route.upstream_host {
+            UpstreamHost::Upstream => Some(authority.to_owned()),
+            _ => self.host.clone(),
+        }
+    }
+
+    /// Asks for the stream behind the event `last_id`. Every wait is bounded.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn ask(&self, last_id: &str) -> Result<Stream, Unopened> {
+        let mut target = self.route.upstream_target(&self.start.target);
+        for _ in 0..=MAX_HOPS {
+            let mut socket =
+                upstream::connect(&self.route.upstream, &self.config.timeouts).await.map_err(Unopened::Later)?;
+            let asked = timeout(self.config.timeouts.handshake, self.ask_at(&target, last_id, &mut socket)).await;
+            let (answer, early) = asked.map_err(|_| {
+                let why = "the upstream did not answer the request for events within timeouts.handshake";
+                Unopened::Later(Refusal::new(504, why))
+            })??;
+            match answer {
+                Answer::Open(open) => {
+                    let Open { agreed, framing } = *open;
+                    return Ok(Stream { socket, framing, early, agreed });
+                }
+                // A connection each time: what is left of the answer would have to be read to its end first.
+                Answer::Elsewhere(there) => target = there,
+                Answer::Done(refusal) => return Err(Unopened::Done(refusal)),
+                Answer::Later(refusal) => return Err(Unopened::Later(refusal)),
+                Answer::Refused(refusal) => return Err(Unopened::Refused(refusal)),
+            }
+        }
+        Err(Unopened::Refused(Refusal::new(502, format!("the upstream redirects more than {MAX_HOPS} times"))))
+    }
+
+    async fn ask_at(&self, target: &str, last_id: &str, socket: &mut TcpStream) -> Result<(Answer, Vec<u8>), Unopened> {
+        let broken = |error: io::Error| {
+            Unopened::Later(Refusal::new(502, format!("the upstream broke off before its events: {error}")))
+        };
+        let authority = self.route.upstream.authority();
+        let hosts = [self.host.as_deref().unwrap_or(&self.opening.host), &authority];
+        let request = self.opening.events_request(target, self.host.as_deref(), &self.id, last_id);
+        socket.write_all(&request).await.map_err(broken)?;
+        let mut answer = Vec::with_capacity(1024);
+        loop {
+            if socket.read_buf(&mut answer).await.map_err(broken)? == 0 {
+                return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let judged = events_answer(&self.opening, &answer, target, hosts, &self.config.limits);
+            if let Some((judged, taken)) = judged.map_err(Unopened::Refused)? {
+                return Ok((judged, answer.split_off(taken)));
+            }
+        }
+    }
+}
