@@ -8,7 +8,7 @@ use crate::config::{Config, Limits, Route};
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
 use crate::dialect::hybi::{Hybi, Role};
-use crate::dialect::opening::stream::{Answer, Start};
+use crate::dialect::opening::stream::{Addressed, Answer, Start};
 use crate::dialect::opening::{Agreed, Opening};
 use crate::dialect::sse::{Reading, Sse};
 use crate::http::{self, BadHead, Refusal, Request, Response};
@@ -94,20 +94,18 @@ pub fn consent(
     opening.agree(&response, key).map(|agreed| Some((agreed, taken)))
 }
 
-/// Judges what an upstream known by these hosts has answered so far to a request for its events at `target`. `None` asks
-/// for more; otherwise the answer, and how many bytes it took: those that follow are its body.
+/// Judges what an upstream has answered so far to a request for its events that was so addressed. `None` asks for more; otherwise the answer, and how many bytes it took: those that follow are its body.
 ///
 /// # Errors
 /// What the client is told instead of an answer that cannot be read.
 pub fn events_answer(
     opening: &Opening,
     bytes: &[u8],
-    target: &str,
-    hosts: [&str; 2],
+    addressed: &Addressed<'_>,
     limits: &Limits,
 ) -> Result<Option<(Answer, usize)>, Refusal> {
     let Some((response, taken)) = answered(bytes, limits)? else { return Ok(None) };
-    Ok(Some((opening.events_answer(&response, target, hosts), taken)))
+    Ok(Some((opening.events_answer(&response, addressed), taken)))
 }
 
 /// The final response of an upstream, and how many bytes it took; `None` asks for more.

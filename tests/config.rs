@@ -202,6 +202,8 @@ fn each_key_has_an_effect() {
         ("route", "max_message = 1"),
         ("limits", "event_bytes = 1024"),
         ("limits", "send_queue = 1024"),
+        ("upstream_tls", "ca = \"own.pem\""),
+        ("upstream_tls", "insecure = true"),
         ("events", "message = \"json\""),
         ("events", "events = [\"message\"]"),
         ("events", "send = \"/messages\""),
@@ -219,9 +221,9 @@ fn each_key_has_an_effect() {
         assert_ne!(config, self::config(&least_with(table, "")), "{line} is not read");
         seen.push(config);
     }
-    // `listen`, `name` and `upstream` are in the least file, `timeouts`, `limits` and `route` are tables.
+    // `listen`, `name` and `upstream` are in the least file, `timeouts`, `limits`, `upstream_tls` and `route` are tables.
     let keys: usize = KEYS.iter().map(|(_, keys)| keys.len()).sum();
-    assert_eq!(rows.len() + 6, keys, "a key is not tried here");
+    assert_eq!(rows.len() + 7, keys, "a key is not tried here");
 }
 
 #[test]
@@ -258,11 +260,14 @@ fn a_setting_means_what_it_says() {
     let [tv, rest] = config.routes.as_slice() else { panic!("two routes") };
     assert_eq!((tv.name.as_str(), tv.host.as_deref(), tv.path.as_str()), ("tv.1_a-b", Some("tv.example"), "/chat"));
     let protocol = Protocol::WebSocket;
-    assert_eq!(tv.upstream, Upstream { protocol, host: "backend_1".into(), port: 80, path: Some("/rooms".into()) });
+    assert_eq!(
+        tv.upstream,
+        Upstream { protocol, secure: false, host: "backend_1".into(), port: 80, path: Some("/rooms".into()) }
+    );
     assert_eq!(tv.upstream_host, UpstreamHost::Fixed("portal.example:8080".into()));
     assert_eq!(tv.dialects, [Dialect::Hixie76, Dialect::Rfc6455].into_iter().collect());
     assert_eq!((tv.binary, tv.max_message), (BinaryPolicy::Latin1, Some(2 << 30)));
-    assert_eq!(rest.upstream, Upstream { protocol, host: "::1".into(), port: 9000, path: None });
+    assert_eq!(rest.upstream, Upstream { protocol, secure: false, host: "::1".into(), port: 9000, path: None });
     assert_eq!(rest.max_message, None, "none on a route overrules the limit for all");
 }
 
@@ -358,7 +363,11 @@ fn upstreams_are_read_and_written() {
     for (url, host, port, path, written) in rows {
         let read = upstream(url);
         let protocol = if written.starts_with("ws") { Protocol::WebSocket } else { Protocol::Events };
-        assert_eq!(read, Upstream { protocol, host: host.into(), port, path: path.map(Into::into) }, "{url}");
+        assert_eq!(
+            read,
+            Upstream { protocol, secure: false, host: host.into(), port, path: path.map(Into::into) },
+            "{url}"
+        );
         assert_eq!(read.to_string(), written, "{url}");
         assert_eq!(upstream(written), read, "{url}");
         assert_eq!(url.parse(), Ok(read), "{url}");
@@ -377,6 +386,10 @@ fn an_authority_leaves_out_port_80_and_has_brackets_around_ipv6() {
     for (url, authority) in rows {
         assert_eq!(upstream(url).authority(), authority, "{url}");
     }
+    let secure = upstream("sse+https://x:443/y");
+    assert_eq!((secure.secure, secure.port, secure.authority().as_str()), (true, 443, "x"));
+    assert_eq!(secure.to_string(), "sse+https://x/y");
+    assert_eq!(upstream("sse+https://x:80").authority(), "x:80");
 }
 
 #[test]
@@ -385,9 +398,9 @@ fn what_is_no_upstream_is_refused() {
         ("", "no scheme", "write ws://HOST:PORT"),
         ("backend:9000", "no scheme", "write ws://HOST:PORT"),
         ("htp://x", "unknown scheme \"htp\"", "write ws://HOST:PORT or http://HOST:PORT"),
-        ("wss://x", "TLS upstreams are not served", "a hop on this machine that speaks TLS"),
-        ("HTTPS://x", "TLS upstreams are not served", "a hop on this machine that speaks TLS"),
-        ("sse+https://x", "TLS upstreams are not served", "write sse+http://HOST:PORT of the backend's plain port"),
+        ("wss://x", "event streams alone", "a hop on this machine that speaks TLS"),
+        ("HTTPS://x", "event streams alone", "a hop on this machine that speaks TLS"),
+        ("sse+https://x?y", "query", "leave out the ?"),
         ("sse://x", "unknown scheme \"sse\"", "write sse+http://HOST:PORT"),
         ("ws://", "no host", "write a name"),
         ("ws://:9000", "no host", "write a name"),
@@ -860,6 +873,18 @@ fn faulty_routes_are_refused() {
 }
 
 #[test]
+fn faulty_settings_of_tls_are_refused() {
+    refused(
+        "upstream_tls",
+        &[
+            ("ca = []", "a list instead of a string", "\"system\""),
+            ("insecure = 'yes'", "a string instead of true or false", "without quotes"),
+            ("insecure = true\nca = 'own.pem'", "nobody looks at ca", "leave out insecure, or leave out ca"),
+        ],
+    );
+}
+
+#[test]
 fn faulty_settings_of_event_streams_are_refused() {
     refused(
         "events",
@@ -875,7 +900,7 @@ fn faulty_settings_of_event_streams_are_refused() {
             ("send = '/a?b'", "query", "leave out the ?"),
             ("send = 'http://x/a?b'", "query", "leave out the ?"),
             ("send = 'ws://x/a'", "the scheme \"ws\"", "http://HOST:PORT/PATH"),
-            ("send = 'https://x/a'", "TLS upstreams are not served", "write http://HOST:PORT of"),
+            ("send = 'https://x/a?b'", "query", "leave out the ?"),
             ("send = 'http://127.0.0.1:8080/a'", "own listener", "the address of the backend"),
             ("send_type = 'json'", "not a media type", "application/json"),
             ("send_type = \"text/plain\\r\\nX: y\"", "not a media type", "application/json"),
@@ -1110,17 +1135,22 @@ every other setting is at its default
 #[test]
 fn a_summary_shows_each_setting_that_is_not_usual() {
     let mut shown = 0;
-    for (table, keys) in KEYS.into_iter().filter(|(table, _)| ["timeouts", "limits"].contains(table)) {
+    for (table, keys) in KEYS.into_iter().filter(|(table, _)| ["timeouts", "limits", "upstream_tls"].contains(table)) {
         // On a route, where it has its effect.
         for key in keys.iter().filter(|key| **key != "max_message") {
             let value = if table == "timeouts" { "\"29s\"" } else { "1024" };
-            let value = if *key == "head_fields" { "999" } else { value };
+            let value = match *key {
+                "head_fields" => "999",
+                "ca" => "\"own.pem\"",
+                "insecure" => "true",
+                _ => value,
+            };
             let summary = config(&least_with(table, &format!("{key} = {value}"))).summary();
             assert!(summary.contains(&format!("\n{table}.{key} = ")), "{table}.{key}\n{summary}");
             shown += 1;
         }
     }
-    assert_eq!(shown, 15);
+    assert_eq!(shown, 17);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
+use hybridge::config::{Config, Upstream, UpstreamTls};
+use hybridge::proxy::Server;
 use hybridge::proxy::tls::{Stream, Tls, TlsError, TlsFault, Trust, TrustError};
 use rcgen::date_time_ymd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -180,4 +182,89 @@ fn replay_over_tls_expects_the_scheme_of_tls_in_the_answer() {
     check("ws", true, "did not repeat the URL that was opened");
     check("wss", false, "authorit");
     std::fs::remove_file(&file).expect("it is there");
+}
+
+/// A backend that says of every request its first line, without the body, and of `/events` one event for each stream,
+/// after which it breaks off.
+fn backend(mut stream: Encrypted) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return,
+        }
+    }
+    let head = String::from_utf8(head).expect("a head is text");
+    let line = head.lines().next().expect("it has a first line");
+    let body = if line.starts_with("GET /events ") {
+        let last = head.lines().find_map(|line| line.strip_prefix("Last-Event-ID: ")).unwrap_or("0");
+        let id = last.parse::<u32>().expect("our own id") + 1;
+        format!("Content-Type: text/event-stream\r\n\r\nretry: 10\nid: {id}\ndata: event {id}\n\n")
+    } else {
+        POSTED.lock().expect("nobody panics with it").push(line.to_owned());
+        format!("Content-Length: {}\r\n\r\n{line}", line.len())
+    };
+    let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n{body}");
+    stream.conn.send_close_notify();
+    let _ = stream.flush();
+}
+
+static POSTED: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+/// What a client of the proxy hears that says this, until it has heard `enough`, or the end.
+fn heard(proxy: SocketAddr, says: &[u8], enough: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(proxy).expect("the proxy listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
+    stream.write_all(says).expect("the proxy reads");
+    let mut heard = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&heard).contains(enough) {
+        match stream.read(&mut buffer) {
+            Ok(read @ 1..) => heard.extend_from_slice(&buffer[..read]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+#[test]
+fn events_messages_and_pages_come_and_go_over_tls() {
+    let authority = Authority::new("events");
+    let address = listen(authority.server(&["127.0.0.1"], |_| {}), backend);
+    let serve = |ca: Option<std::path::PathBuf>, insecure: bool| {
+        let upstream = Upstream::parse(&format!("sse+https://{address}")).expect("a proper URL");
+        let mut config = Config::simple(vec![([127, 0, 0, 1], 0).into()], upstream);
+        config.routes[0].events.send = Some(format!("https://{address}/in").parse().expect("a proper URL"));
+        config.threads = std::num::NonZeroUsize::new(1);
+        config.upstream_tls = UpstreamTls { ca, insecure };
+        let server = Server::bind(config).expect("a port is free, and the authority can be read");
+        let (proxy, drain) = (server.addresses()[0], server.drain());
+        thread::spawn(|| server.run());
+        (proxy, drain)
+    };
+    let client = b"GET /events HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: tv\r\n\r\n\0hello\xff";
+    let page = b"GET /page HTTP/1.1\r\nHost: tv\r\nConnection: close\r\n\r\n";
+    for (ca, insecure) in [(Some(authority.file.clone()), false), (None, true)] {
+        let (proxy, drain) = serve(ca, insecure);
+        let told = heard(proxy, client, "event 3");
+        assert!(told.starts_with("HTTP/1.1 101 Web Socket Protocol Handshake\r\n"), "{told}");
+        assert!(told.contains("event 1") && told.contains("event 2") && told.ends_with("event 3\u{fffd}"), "{told}");
+        let taken = || std::mem::take(&mut *POSTED.lock().expect("nobody panics with it"));
+        let asked = std::time::Instant::now();
+        let mut posted = taken();
+        while posted.is_empty() && asked.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(5));
+            posted = taken();
+        }
+        assert_eq!(posted, ["POST /in HTTP/1.1"]);
+        assert!(heard(proxy, page, "GET /page").ends_with("GET /page HTTP/1.1"));
+        assert_eq!(taken(), ["GET /page HTTP/1.1"]);
+        drain.start();
+    }
+    let (proxy, drain) = serve(None, false);
+    let told = heard(proxy, client, "authority");
+    assert!(told.starts_with("HTTP/1.1 502 Bad Gateway\r\n") && told.contains("over TLS"), "{told}");
+    assert!(heard(proxy, page, "\r\n\r\n").starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
+    drain.start();
 }

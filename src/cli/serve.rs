@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use clap::Args;
-use hybridge::config::{Config, LogLevel, PublicUrl, Upstream, UpstreamHost, parse_size};
+use hybridge::config::{Config, LogLevel, PublicUrl, Upstream, UpstreamHost, UpstreamTls, parse_size};
 use hybridge::dialect::BinaryPolicy;
 use hybridge::proxy::Server;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +26,12 @@ pub struct Arguments {
     /// one that sends Server-Sent Events
     #[arg(long, value_name = "URL", value_parser = upstream)]
     upstream: Option<Upstream>,
+    /// Believe backends over TLS by the authorities in this PEM file, and no others [default: those of this machine]
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    upstream_ca: Option<PathBuf>,
+    /// Believe every certificate of a backend
+    #[arg(long, conflicts_with_all = ["config", "upstream_ca"])]
+    upstream_insecure: bool,
     /// The Host header the backend gets: `client` (as the client sent it), `upstream` (its own), or a NAME:PORT
     #[arg(long, value_name = "HOST", value_parser = upstream_host, conflicts_with = "config")]
     upstream_host: Option<UpstreamHost>,
@@ -103,6 +109,9 @@ fn config(arguments: Arguments) -> Result<Config, Failure> {
         route.public_url = arguments.public_url.clone().unwrap_or_else(|| route.public_url.clone());
         route.binary = arguments.binary.unwrap_or(route.binary);
         route.max_message = arguments.max_message.or(route.max_message);
+    }
+    if arguments.upstream_insecure || arguments.upstream_ca.is_some() {
+        config.upstream_tls = UpstreamTls { ca: arguments.upstream_ca, insecure: arguments.upstream_insecure };
     }
     config.threads = arguments.threads.or(config.threads);
     config.log_level = arguments.log_level.unwrap_or(config.log_level);

@@ -15,15 +15,15 @@ use super::route::{Route, check_host, check_path, place};
 use super::upstream::{Protocol, Upstream};
 use super::value::{
     all_types, binary, buffer, count, dialect, duration, event_type, form, listener, media_type, not_a, or_off,
-    parameter, route_name, send_failure, shown, size, text, threads,
+    parameter, route_name, send_failure, shown, size, text, threads, truth,
 };
-use super::{Config, Limits, Timeouts, units};
+use super::{Config, Limits, Timeouts, UpstreamTls, units};
 use crate::dialect::BinaryPolicy;
 use crate::dialect::sse::Types;
 
 /// Every key that a file may have, by the table it stands in; the top of the file is `""`.
-pub const KEYS: [(&str, &[&str]); 4] = [
-    ("", &["threads", "log_level", "listen", "timeouts", "limits", "route"]),
+pub const KEYS: [(&str, &[&str]); 5] = [
+    ("", &["threads", "log_level", "listen", "timeouts", "limits", "upstream_tls", "route"]),
     ("timeouts", &["head", "key3", "connect", "handshake", "close", "idle", "stall", "response", "keep_alive"]),
     (
         "limits",
@@ -37,6 +37,7 @@ pub const KEYS: [(&str, &[&str]); 4] = [
             "send_queue",
         ],
     ),
+    ("upstream_tls", &["ca", "insecure"]),
     (
         "route",
         &[
@@ -137,6 +138,8 @@ impl<'f> Reader<'f> {
         self.timeouts(timeouts, &mut config.timeouts);
         let limits = &self.table(top, "limits");
         self.limits(limits, &mut config.limits);
+        let upstream_tls = &self.table(top, "upstream_tls");
+        self.upstream_tls(upstream_tls, &mut config.upstream_tls);
         let mut max_message = None;
         self.set(limits, "max_message", &mut max_message, or_off("none", size));
         config.routes = self.routes(top, &config.listen, max_message);
@@ -163,6 +166,15 @@ impl<'f> Reader<'f> {
         self.set(table, "connections_per_address", per_address, or_off("none", count(CONNECTIONS)));
         self.set(table, "event_bytes", &mut limits.event_bytes, buffer(EVENT_BYTES));
         self.set(table, "send_queue", &mut limits.send_queue, buffer(EVENT_BYTES));
+    }
+
+    fn upstream_tls(&mut self, table: &Section<'_>, tls: &mut UpstreamTls) {
+        self.set(table, "ca", &mut tls.ca, text("system", |file| Ok((file != "system").then(|| file.into()))));
+        self.set(table, "insecure", &mut tls.insecure, truth);
+        if let (true, true, Some(value)) = (tls.insecure, tls.ca.is_some(), table.get("insecure")) {
+            let remedy = "leave out insecure, or leave out ca";
+            self.refuse(table, "insecure", value, Refusal::new("with insecure, nobody looks at ca", remedy));
+        }
     }
 
     fn routes(&mut self, top: &Section<'_>, listen: &[SocketAddr], max_message: Option<u64>) -> Vec<Route> {
@@ -202,7 +214,8 @@ impl<'f> Reader<'f> {
         max_message: Option<u64>,
         taken: &mut Taken,
     ) -> Route {
-        let nowhere = Upstream { protocol: Protocol::default(), host: String::new(), port: 80, path: None };
+        let nowhere =
+            Upstream { protocol: Protocol::default(), secure: false, host: String::new(), port: 80, path: None };
         let mut route = Route { max_message, ..Route::new("", nowhere) };
         self.required(section, "name", "write name = \"chat\", or whatever logs and metrics shall call it");
         if self.set(section, "name", &mut route.name, text("chat", route_name)) {

@@ -18,7 +18,7 @@ use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How much is taken from clients.
     pub limits: Limits,
+    /// Backends over TLS.
+    pub upstream_tls: UpstreamTls,
     /// Where requests go. The first that matches wins: those with a host come before those without, then the longest
     /// path first.
     pub routes: Vec<Route>,
@@ -103,9 +105,19 @@ impl Config {
             listen: Vec::new(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            upstream_tls: UpstreamTls::default(),
             routes: Vec::new(),
         }
     }
+}
+
+/// Whom backends that are reached over TLS are believed to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// A PEM file with the certificate authorities that are believed, and no others. Default: those of this machine.
+    pub ca: Option<PathBuf>,
+    /// Whether every certificate is believed. Default: no.
+    pub insecure: bool,
 }
 
 /// How long each wait may take.

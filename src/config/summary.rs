@@ -32,7 +32,7 @@ impl Config {
 
     /// Every setting outside the routes by its key, as it would be written.
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let (timeouts, limits) = (&self.timeouts, &self.limits);
+        let (timeouts, limits, tls) = (&self.timeouts, &self.limits, &self.upstream_tls);
         vec![
             ("threads", self.threads.map_or("auto".to_owned(), |count: NonZeroUsize| count.to_string())),
             ("log_level", self.log_level.to_string()),
@@ -54,6 +54,8 @@ impl Config {
             ),
             ("limits.event_bytes", units::size(limits.event_bytes as u64)),
             ("limits.send_queue", units::size(limits.send_queue as u64)),
+            ("upstream_tls.ca", tls.ca.as_ref().map_or("system".to_owned(), |file| file.display().to_string())),
+            ("upstream_tls.insecure", tls.insecure.to_string()),
         ]
     }
 }

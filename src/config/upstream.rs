@@ -18,11 +18,13 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The scheme of its URLs.
-    pub fn scheme(self) -> &'static str {
-        match self {
-            Protocol::WebSocket => "ws",
-            Protocol::Events => "sse+http",
+    /// The scheme of its URLs, with TLS or without.
+    pub fn scheme(self, secure: bool) -> &'static str {
+        match (self, secure) {
+            (Protocol::WebSocket, false) => "ws",
+            (Protocol::WebSocket, true) => "wss",
+            (Protocol::Events, false) => "sse+http",
+            (Protocol::Events, true) => "sse+https",
         }
     }
 }
@@ -32,9 +34,11 @@ impl Protocol {
 pub struct Upstream {
     /// What it speaks with WebSocket clients. Ordinary requests reach it as they are.
     pub protocol: Protocol,
+    /// Whether it is reached over TLS. Only event streams are so far.
+    pub secure: bool,
     /// A name or an address, in lower case, an IPv6 address without brackets.
     pub host: String,
-    /// The port. Default: 80.
+    /// The port. Default: 80, with TLS 443.
     pub port: u16,
     /// The path that takes the place of the route's. Default: none, and targets stay as the client sent them.
     pub path: Option<String>,
@@ -42,7 +46,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// Reads `ws://HOST:PORT/PATH` or, equal in meaning, `http://HOST:PORT/PATH`; for an event stream
-    /// `sse+http://HOST:PORT/PATH`. Port and path may be left out.
+    /// `sse+http://HOST:PORT/PATH`, over TLS `sse+https://HOST:PORT/PATH`. Port and path may be left out.
     ///
     /// # Errors
     ///
@@ -52,16 +56,21 @@ impl Upstream {
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(Refusal::new("the URL has no scheme", FORM));
         };
-        let protocol = match scheme.to_ascii_lowercase().as_str() {
-            "ws" | "http" => Protocol::WebSocket,
-            "sse+http" => Protocol::Events,
-            "wss" | "https" => return Err(no_tls("ws")),
-            "sse+https" => return Err(no_tls("sse+http")),
+        let (protocol, secure) = match scheme.to_ascii_lowercase().as_str() {
+            "ws" | "http" => (Protocol::WebSocket, false),
+            "sse+http" => (Protocol::Events, false),
+            "sse+https" => (Protocol::Events, true),
+            "wss" | "https" => return Err(no_tls()),
             "sse" | "sse+ws" => {
                 return Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), "write sse+http://HOST:PORT"));
             }
             _ => return Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), FORM)),
         };
+        Upstream::at(protocol, secure, rest)
+    }
+
+    /// Reads what follows the scheme of a URL.
+    pub(super) fn at(protocol: Protocol, secure: bool, rest: &str) -> Result<Upstream, Refusal> {
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if authority.contains('@') {
             return Err(Refusal::new(
@@ -80,17 +89,20 @@ impl Upstream {
         }
         let (host, port) = split_authority(authority)?;
         let path = (!path.is_empty()).then(|| check_path(path)).transpose()?;
-        Ok(Upstream { protocol, host, port: port.unwrap_or(80), path })
+        let port = port.unwrap_or(usual_port(secure));
+        Ok(Upstream { protocol, secure, host, port, path })
     }
 
-    /// Host and port as they stand in a URL or a `Host` header: an IPv6 address in brackets, port 80 left out.
+    /// Host and port as they stand in a URL or a `Host` header: an IPv6 address in brackets, the scheme's own port left
+    /// out.
     pub fn authority(&self) -> String {
-        match (self.host.contains(':'), self.port) {
-            (false, 80) => self.host.clone(),
-            (false, port) => format!("{}:{port}", self.host),
-            (true, 80) => format!("[{}]", self.host),
-            (true, port) => format!("[{}]:{port}", self.host),
-        }
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == usual_port(self.secure) { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The scheme of ordinary requests to it.
+    pub fn http_scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     /// The host, when it is an address.
@@ -109,18 +121,27 @@ impl FromStr for Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.protocol.scheme(), self.authority(), self.path.as_deref().unwrap_or_default())
+        write!(
+            f,
+            "{}://{}{}",
+            self.protocol.scheme(self.secure),
+            self.authority(),
+            self.path.as_deref().unwrap_or_default()
+        )
     }
 }
 
-/// Refuses a URL that asks for TLS; `plain` is the scheme without.
-pub(super) fn no_tls(plain: &str) -> Refusal {
+/// The port of HTTP's schemes.
+fn usual_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+/// Refuses a URL that asks for TLS.
+fn no_tls() -> Refusal {
     Refusal::new(
-        "TLS upstreams are not served by this version",
-        format!(
-            "write {plain}://HOST:PORT of the backend's plain port, or of a hop on this machine that speaks TLS to the \
-             backend (stunnel, HAProxy, nginx)"
-        ),
+        "TLS upstreams are served by this version for event streams alone",
+        "write ws://HOST:PORT of the backend's plain port, or of a hop on this machine that speaks TLS to the backend \
+         (stunnel, HAProxy, nginx)",
     )
 }
 

@@ -80,6 +80,11 @@ pub(super) fn count(range: RangeInclusive<usize>) -> impl Fn(&DeValue<'_>) -> Re
     }
 }
 
+/// Reads true or false.
+pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, Refusal> {
+    value.as_bool().ok_or_else(|| not_a("true or false", value, "write true or false, without quotes"))
+}
+
 /// Reads what may have no limit. Either of "off" and "none" is taken for that; `usual` is the one to tell.
 pub(super) fn or_off<T>(
     usual: &str,

@@ -14,6 +14,7 @@ use super::passthrough::{self, Pool};
 use super::random::Fresh;
 use super::relay::{Carried, relay};
 use super::sse::{self, Begun, Feed};
+use super::tls::Tls;
 use super::upstream::{self, Consented};
 use crate::config::{Config, Protocol, Route};
 use crate::conversation::{Conversation, Output, Side};
@@ -38,6 +39,8 @@ pub struct Shared {
     pub pool: Pool,
     /// Connections to backends for what clients send to event streams.
     pub posts: Pool<Feed>,
+    /// Connections to backends over TLS.
+    pub tls: Tls,
     /// The shutdown.
     pub drain: Drain,
 }
@@ -211,7 +214,7 @@ async fn dial<'c>(opening: &Opening, route: &'c Route, shared: &'c Shared) -> Re
     match route.upstream.protocol {
         Protocol::WebSocket => upstream::open(opening, route, &shared.config).await.map(Upstream::WebSocket),
         Protocol::Events => {
-            let begun = sse::open(opening, route, &shared.config, &shared.posts).await?;
+            let begun = sse::open(opening, route, &shared.config, &shared.posts, &shared.tls).await?;
             Ok(Upstream::Events(Box::new(begun)))
         }
     }

@@ -32,7 +32,8 @@ pub use self::drain::Drain;
 pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
-use crate::config::Config;
+use self::tls::{Tls, Trust, TrustError};
+use crate::config::{Config, Route, UpstreamTls};
 
 /// How long accepting pauses after it failed, typically for want of file descriptors; also how often that is logged.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -44,26 +45,55 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     /// For each thread, its sockets.
     listeners: Vec<Vec<TcpListener>>,
+    tls: Tls,
     drain: Drain,
+}
+
+/// Why a proxy cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be had.
+    Bind(BindError),
+    /// Backends are reached over TLS, and nobody can be believed.
+    Trust(TrustError),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::Bind(error) => error.fmt(f),
+            StartError::Trust(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Bind(error) => error.source(),
+            StartError::Trust(error) => error.source(),
+        }
+    }
 }
 
 impl Server {
     /// Binds every address of the configuration.
     ///
     /// # Errors
-    /// One of them cannot be had.
-    pub fn bind(config: Config) -> Result<Server, BindError> {
+    /// One of them cannot be had, or nobody be believed of those who are reached over TLS.
+    pub fn bind(config: Config) -> Result<Server, StartError> {
+        let tls = Tls::new(&trust(&config)).map_err(StartError::Trust)?;
         let threads = config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
         for address in &config.listen {
-            let (bound, sockets) = listen::bind(*address, threads)?;
+            let (bound, sockets) = listen::bind(*address, threads).map_err(StartError::Bind)?;
             addresses.push(bound);
             for (of_thread, socket) in listeners.iter_mut().zip(sockets) {
                 of_thread.push(socket);
             }
         }
-        Ok(Server { config: Arc::new(config), addresses, listeners, drain: Drain::default() })
+        Ok(Server { config: Arc::new(config), addresses, listeners, tls, drain: Drain::default() })
     }
 
     /// The addresses really bound, in the configuration's order.
@@ -86,11 +116,11 @@ impl Server {
         let mut listeners = self.listeners.into_iter();
         let own = listeners.next().unwrap_or_default();
         for (number, sockets) in listeners.enumerate() {
-            let worker = Worker::new(Arc::clone(&self.config), self.drain.clone(), permits.clone())?;
+            let worker = Worker::new(Arc::clone(&self.config), self.tls.clone(), self.drain.clone(), permits.clone())?;
             let name = format!("hybridge-{}", number + 1);
             others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
         }
-        let worker = Worker::new(self.config, self.drain, permits)?;
+        let worker = Worker::new(self.config, self.tls, self.drain, permits)?;
         let mut result = worker.run(own);
         for thread in others {
             result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
@@ -103,22 +133,42 @@ impl Server {
 struct Worker {
     runtime: Runtime,
     config: Arc<Config>,
+    tls: Tls,
     drain: Drain,
     permits: Permits,
 }
 
+/// Whom backends are believed to be.
+fn trust(config: &Config) -> Trust {
+    let secure = |route: &Route| {
+        let sends = route.events.send.as_ref().and_then(|send| send.backend.as_ref());
+        route.upstream.secure || sends.is_some_and(|backend| backend.secure)
+    };
+    match &config.upstream_tls {
+        // The authorities of a machine are many, and not read for nothing.
+        _ if !config.routes.iter().any(secure) => Trust::Nobody,
+        UpstreamTls { insecure: true, .. } => {
+            warn!("upstream_tls.insecure: nobody checks which backend answers");
+            Trust::Anybody
+        }
+        UpstreamTls { ca: Some(file), .. } => Trust::File(file.clone()),
+        UpstreamTls { .. } => Trust::System,
+    }
+}
+
 impl Worker {
-    fn new(config: Arc<Config>, drain: Drain, permits: Permits) -> io::Result<Self> {
+    fn new(config: Arc<Config>, tls: Tls, drain: Drain, permits: Permits) -> io::Result<Self> {
         // Only name look-ups block.
         let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(16).build()?;
-        Ok(Worker { runtime, config, drain, permits })
+        Ok(Worker { runtime, config, tls, drain, permits })
     }
 
     fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
-                pool: passthrough::pool(&self.config.timeouts, self.config.timeouts.keep_alive),
-                posts: passthrough::pool(&self.config.timeouts, sse::IDLE),
+                pool: passthrough::pool(&self.config.timeouts, &self.tls, self.config.timeouts.keep_alive),
+                posts: passthrough::pool(&self.config.timeouts, &self.tls, sse::IDLE),
+                tls: self.tls.clone(),
                 config: Arc::clone(&self.config),
                 drain: self.drain.clone(),
             });

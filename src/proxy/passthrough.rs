@@ -14,6 +14,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
@@ -23,26 +24,29 @@ use tracing::warn;
 
 use super::drain::Drain;
 use super::gate::{Done, Gate, Progress};
+use super::tls::Tls;
 use crate::config::{Config, Timeouts, UpstreamHost};
 
 /// What hyper reads and writes at once, in bytes, at most; its own default.
 const MIN_BUFFER: usize = 400 << 10;
 
 /// The pool of a thread's connections to its backends.
-pub type Pool<B = Upload> = Client<HttpConnector, B>;
+pub type Pool<B = Upload> = Client<HttpsConnector<HttpConnector>, B>;
 
-/// A pool whose connections are made as the timeouts say, and kept for so long when nobody needs them.
-pub fn pool<B: Body<Data: Send> + Send>(timeouts: &Timeouts, idle: Duration) -> Pool<B> {
+/// A pool whose connections are made as the timeouts say, over TLS as `tls` says, and kept for so long when nobody needs
+/// them.
+pub fn pool<B: Body<Data: Send> + Send>(timeouts: &Timeouts, tls: &Tls, idle: Duration) -> Pool<B> {
     let mut connector = HttpConnector::new();
     connector.set_connect_timeout(Some(timeouts.connect));
     connector.set_nodelay(true);
+    connector.enforce_http(false);
     Client::builder(TokioExecutor::new())
         .http1_preserve_header_case(true)
         // For requests that nobody else wrote.
         .http1_title_case_headers(true)
         .set_host(false)
         .pool_idle_timeout(idle)
-        .build(connector)
+        .build(HttpsConnector::from((connector, tls.config())))
 }
 
 /// A body that reports when it has passed.
@@ -164,7 +168,8 @@ async fn forward(request: Request<Incoming>, config: &Config, pool: &Pool) -> Re
         return answer(StatusCode::NOT_FOUND, "no route matches this host and path");
     };
     let authority = route.upstream.authority();
-    let Ok(uri) = format!("http://{authority}{}", route.upstream_target(target)).parse::<Uri>() else {
+    let scheme = route.upstream.http_scheme();
+    let Ok(uri) = format!("{scheme}://{authority}{}", route.upstream_target(target)).parse::<Uri>() else {
         return answer(StatusCode::BAD_REQUEST, "the target cannot be forwarded");
     };
     let host = match &route.upstream_host {

@@ -30,12 +30,14 @@ pub enum Trust {
     File(PathBuf),
     /// All: nobody knows who answers. For tests on networks one owns.
     Anybody,
+    /// None. For those who have nobody to connect to.
+    Nobody,
 }
 
 /// Makes encrypted connections. Copies share what they know, sessions to be resumed among it.
 #[derive(Clone)]
 pub struct Tls {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
 }
 
 impl Tls {
@@ -51,6 +53,7 @@ impl Tls {
             .expect("the provider has the usual versions");
         let mut config = match trust {
             Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
+            Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
             Trust::File(file) => builder.with_root_certificates(roots_in(file)?).with_no_client_auth(),
             Trust::Anybody => builder
                 .dangerous()
@@ -59,7 +62,12 @@ impl Tls {
         };
         // Servers that know HTTP/2 should not think of it: only HTTP/1.1 has the upgrade.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Tls { connector: TlsConnector::from(Arc::new(config)) })
+        Ok(Tls { config: Arc::new(config) })
+    }
+
+    /// What it is made of, for those who connect themselves.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
     }
 
     /// Performs the handshake. `host`, a name or an address without brackets, is what the certificate must be for; a
@@ -69,7 +77,7 @@ impl Tls {
     /// What the server did wrong, or the connection.
     pub async fn connect(&self, stream: TcpStream, host: &str) -> Result<Stream, TlsError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::new(host, TlsFault::NoName))?;
-        match self.connector.connect(name, stream).await {
+        match TlsConnector::from(self.config()).connect(name, stream).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(error) => Err(TlsError::new(host, TlsFault::of(&error))),
         }

@@ -31,7 +31,8 @@ pub enum Taken {
 impl Taken {
     /// Judges the first bytes of a client, as `hybridge serve` would. `None` asks for more.
     pub fn of(bytes: &[u8]) -> Option<Taken> {
-        let nowhere = Upstream { protocol: Protocol::WebSocket, host: "localhost".into(), port: 80, path: None };
+        let nowhere =
+            Upstream { protocol: Protocol::WebSocket, secure: false, host: "localhost".into(), port: 80, path: None };
         let config = Config::simple(Vec::new(), nowhere);
         match receive(bytes, &config) {
             Received::More => None,

@@ -5,7 +5,7 @@ use super::stage::Stage;
 use crate::config::{Route, UpstreamHost};
 use crate::conversation::{Conversation, Lost, Output, Side};
 use crate::dialect::opening::Opening;
-use crate::dialect::opening::stream::{Answer, Start, is_sendable};
+use crate::dialect::opening::stream::{Addressed, Answer, Start, is_sendable};
 use crate::dialect::sse::{self, Piece};
 use crate::event::Kind;
 use crate::handshake::events_answer;
@@ -80,9 +80,10 @@ impl<'c> Events<'c> {
     ) -> Result<Option<(Answer, Vec<u8>)>, Refusal> {
         self.answer.extend_from_slice(bytes);
         let host = self.host().unwrap_or_else(|| self.opening.host.clone());
-        let hosts = [&*host, &self.route.upstream.authority()];
-        let Some((answer, taken)) =
-            events_answer(&self.opening, &self.answer, &self.target, hosts, &stage.config.limits)?
+        let upstream = &self.route.upstream;
+        let hosts = [&*host, &upstream.authority()];
+        let addressed = Addressed { target: &self.target, hosts, secure: upstream.secure };
+        let Some((answer, taken)) = events_answer(&self.opening, &self.answer, &addressed, &stage.config.limits)?
         else {
             return Ok(None);
         };

@@ -17,7 +17,7 @@ use std::thread;
 
 use clap::Args;
 use hybridge::config::{Config, LogLevel, Route, SendTo, Upstream};
-use hybridge::proxy::{BindError, Drain, Server};
+use hybridge::proxy::{Drain, Server, StartError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -77,7 +77,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Binds the address given, or else the usual one, or else any.
-fn bind(listen: Option<SocketAddr>, upstream: Upstream, events: Route) -> Result<Server, BindError> {
+fn bind(listen: Option<SocketAddr>, upstream: Upstream, events: Route) -> Result<Server, StartError> {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
     let bind = |address| {
         let mut config = Config::simple(vec![address], upstream.clone());
@@ -86,7 +86,7 @@ fn bind(listen: Option<SocketAddr>, upstream: Upstream, events: Route) -> Result
         Server::bind(config)
     };
     match bind(listen.unwrap_or(usual)) {
-        Err(taken) if listen.is_none() && taken.source.kind() == io::ErrorKind::AddrInUse => {
+        Err(StartError::Bind(taken)) if listen.is_none() && taken.source.kind() == io::ErrorKind::AddrInUse => {
             let server = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
             let address = server.addresses().first().copied().unwrap_or(usual);
             eprintln!("hybridge: {usual} is taken by another program; listening on {address} instead");

@@ -49,6 +49,17 @@ pub fn is_sendable(id: &str) -> bool {
     !id.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7F)
 }
 
+/// Where a request for events went.
+#[derive(Clone, Copy, Debug)]
+pub struct Addressed<'a> {
+    /// Path and query.
+    pub target: &'a str,
+    /// The hosts that the upstream is known by: the one it was told, and its own.
+    pub hosts: [&'a str; 2],
+    /// Whether it went over TLS.
+    pub secure: bool,
+}
+
 impl Opening {
     /// Takes what the client says of where to go on from its header, or else from the first of these query parameters
     /// that is there.
@@ -123,8 +134,8 @@ impl Opening {
         std::iter::once((CONNECTION_ID, connection.as_bytes())).chain(lines)
     }
 
-    /// Judges the upstream's answer to a request for `target` that named one of `hosts` (WHATWG HTML §9.2.3).
-    pub fn events_answer(&self, response: &Response<'_>, target: &str, hosts: [&str; 2]) -> Answer {
+    /// Judges the upstream's answer to a request for events (WHATWG HTML §9.2.3).
+    pub fn events_answer(&self, response: &Response<'_>, addressed: &Addressed<'_>) -> Answer {
         let refused = |status, what: &str| Refusal::new(status, format!("the upstream answered {what}"));
         match response.status {
             200 => {}
@@ -132,7 +143,7 @@ impl Opening {
                 return Answer::Done(refused(503, &format!("{}: it has no events", response.status)));
             }
             301 | 302 | 303 | 307 | 308 => {
-                return match redirected(response, target, hosts) {
+                return match redirected(response, addressed) {
                     Some(target) => Answer::Elsewhere(target),
                     None => Answer::Refused(declined(response)),
                 };
@@ -207,17 +218,20 @@ fn decoded(value: &str) -> Vec<u8> {
     bytes
 }
 
-/// Where a redirection leads, if that is on one of these hosts, without TLS.
-fn redirected(response: &Response<'_>, target: &str, hosts: [&str; 2]) -> Option<String> {
+/// Where a redirection leads, if that is on one of these hosts and no more or less secure.
+fn redirected(response: &Response<'_>, addressed: &Addressed<'_>) -> Option<String> {
+    let Addressed { target, hosts, secure } = *addressed;
     let location = response.fields.only("location").ok().flatten()?;
     let location = std::str::from_utf8(location).ok()?.split('#').next()?;
     if location.is_empty() || !location.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    let absolute = location.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("http:")).map(|_| &location[5..]);
+    let (scheme, usual_port) = if secure { ("https:", ":443") } else { ("http:", ":80") };
+    let begins = location.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    let absolute = begins.then(|| &location[scheme.len()..]);
     if let Some(rest) = absolute.unwrap_or(location).strip_prefix("//") {
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let plain = |host: &str| host.strip_suffix(":80").unwrap_or(host).to_ascii_lowercase();
+        let plain = |host: &str| host.strip_suffix(usual_port).unwrap_or(host).to_ascii_lowercase();
         let same = hosts.iter().any(|host| plain(host) == plain(authority));
         let slash = if path.starts_with('/') { "" } else { "/" };
         return same.then(|| format!("{slash}{path}"));
@@ -318,9 +332,14 @@ mod tests {
     }
 
     fn answer(status: &str, lines: &str) -> Answer {
+        answer_over(false, status, lines)
+    }
+
+    fn answer_over(secure: bool, status: &str, lines: &str) -> Answer {
         let head = format!("HTTP/1.1 {status}\r\n{lines}\r\n");
         let response = Response::parse(head.as_bytes(), 100).expect("a head");
-        opening(Dialect::Rfc6455, "/a/b?c", "").events_answer(&response, "/a/b?c", ["backend:9000", "tv"])
+        opening(Dialect::Rfc6455, "/a/b?c", "")
+            .events_answer(&response, &Addressed { target: "/a/b?c", hosts: ["backend:9000", "tv"], secure })
     }
 
     #[test]
@@ -402,11 +421,31 @@ mod tests {
     }
 
     #[test]
+    fn a_redirection_neither_leaves_tls_nor_begins_it() {
+        for (location, secure, expected) in [
+            ("https://tv/x", true, Some("/x")),
+            ("HTTPS://tv:443/x", true, Some("/x")),
+            ("//tv/x", true, Some("/x")),
+            ("http://tv/x", true, None),
+            ("https://tv:80/x", true, None),
+            ("https://tv/x", false, None),
+        ] {
+            match (answer_over(secure, "302 There", &format!("Location: {location}\r\n")), expected) {
+                (Answer::Elsewhere(target), Some(expected)) => assert_eq!(target, expected, "{location}"),
+                (Answer::Refused(_), None) => {}
+                (other, _) => panic!("{location} {secure}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_hixie_client_is_answered_the_subprotocol_it_insists_on() {
         for (dialect, expected) in [(Dialect::Hixie76, Some("a b")), (Dialect::Rfc6455, None)] {
             let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nSet-Cookie: a=b\r\nX: y\r\n\r\n";
             let response = Response::parse(head, 100).expect("a head");
-            let Answer::Open(open) = opening(dialect, "/", "").events_answer(&response, "/", ["", ""]) else {
+            let Answer::Open(open) = opening(dialect, "/", "")
+                .events_answer(&response, &Addressed { target: "/", hosts: ["", ""], secure: false })
+            else {
                 panic!("it is a stream");
             };
             assert_eq!(open.agreed.subprotocol.as_deref(), expected);

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::super::random::{Fresh, spread};
+use super::super::tls::Stream as Socket;
 use super::source::{Source, Stream, Unopened};
 use crate::conversation::{Conversation, Lost, Output, Side};
 use crate::dialect::opening::stream::is_sendable;
@@ -50,7 +50,7 @@ enum State<'s> {
 }
 
 struct Reading {
-    socket: TcpStream,
+    socket: Socket,
     framing: Framing,
     /// What came with the answer's head.
     early: Vec<u8>,

@@ -30,6 +30,7 @@ use super::drain::Watch;
 use super::passthrough::Pool;
 use super::random::Fresh;
 use super::relay::{BRIEFLY, Carried, KEEP, MAX_ANSWERS, Pipe, SCRATCH, Scratch};
+use super::tls::Tls;
 use crate::config::{Config, Route, SendFailure, Timeouts};
 use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
 use crate::dialect::opening::{Agreed, Opening};
@@ -59,8 +60,9 @@ pub async fn open<'s>(
     route: &'s Route,
     config: &'s Config,
     pool: &Pool<Feed>,
+    tls: &Tls,
 ) -> Result<Begun<'s>, Refusal> {
-    let source = Arc::new(Source::new(opening, route, config)?);
+    let source = Arc::new(Source::new(opening, route, config, tls)?);
     let posts = Posts::new(&source, pool)?;
     let mut stream = source.ask(&source.start.last_id).await.map_err(source::Unopened::refusal)?;
     let agreed = std::mem::take(&mut stream.agreed);

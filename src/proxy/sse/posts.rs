@@ -181,7 +181,8 @@ impl To {
         let bad = |what: &str| Refusal::new(400, format!("{what} cannot be forwarded with a message"));
         let backend = send.backend.as_ref().unwrap_or(&source.route.upstream);
         let authority = backend.authority();
-        let uri: Result<Uri, _> = format!("http://{authority}{}", send.target(&source.start.target)).parse();
+        let uri: Result<Uri, _> =
+            format!("{}://{authority}{}", backend.http_scheme(), send.target(&source.start.target)).parse();
         let host = source.host_at(&authority);
         let mut headers = HeaderMap::new();
         for (name, value) in source.opening.send_fields(host.as_deref(), &source.id) {

@@ -3,12 +3,12 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::super::tls::{Stream as Socket, Tls};
 use super::super::{random, upstream};
 use crate::config::{Config, Route, UpstreamHost};
-use crate::dialect::opening::stream::{Answer, Open, Start};
+use crate::dialect::opening::stream::{Addressed, Answer, Open, Start};
 use crate::dialect::opening::{Agreed, Opening};
 use crate::handshake::events_answer;
 use crate::http::Refusal;
@@ -28,11 +28,13 @@ pub struct Source<'s> {
     pub id: String,
     /// The `Host` in place of the client's.
     host: Option<String>,
+    /// For an upstream that is reached over TLS.
+    tls: Tls,
 }
 
 /// A stream that has begun.
 pub struct Stream {
-    pub socket: TcpStream,
+    pub socket: Socket,
     pub framing: Framing,
     /// What of its body came with the head.
     pub early: Vec<u8>,
@@ -62,14 +64,22 @@ impl<'s> Source<'s> {
     ///
     /// # Errors
     /// What the client is told instead.
-    pub fn new(opening: &Opening, route: &'s Route, config: &'s Config) -> Result<Source<'s>, Refusal> {
+    pub fn new(opening: &Opening, route: &'s Route, config: &'s Config, tls: &Tls) -> Result<Source<'s>, Refusal> {
         let start = opening.start(&route.events.resume)?;
         let host = match &route.upstream_host {
             UpstreamHost::Client => None,
             UpstreamHost::Upstream => Some(route.upstream.authority()),
             UpstreamHost::Fixed(host) => Some(host.clone()),
         };
-        Ok(Source { opening: opening.clone(), route, config, start, id: random::connection_id(), host })
+        Ok(Source {
+            opening: opening.clone(),
+            route,
+            config,
+            start,
+            id: random::connection_id(),
+            host,
+            tls: tls.clone(),
+        })
     }
 
     /// The `Host` that a backend is told which is not the one the events come from.
@@ -87,8 +97,7 @@ impl<'s> Source<'s> {
     pub async fn ask(&self, last_id: &str) -> Result<Stream, Unopened> {
         let mut target = self.route.upstream_target(&self.start.target);
         for _ in 0..=MAX_HOPS {
-            let mut socket =
-                upstream::connect(&self.route.upstream, &self.config.timeouts).await.map_err(Unopened::Later)?;
+            let mut socket = self.connect().await.map_err(Unopened::Later)?;
             let asked = timeout(self.config.timeouts.handshake, self.ask_at(&target, last_id, &mut socket)).await;
             let (answer, early) = asked.map_err(|_| {
                 let why = "the upstream did not answer the request for events within timeouts.handshake";
@@ -109,20 +118,36 @@ impl<'s> Source<'s> {
         Err(Unopened::Refused(Refusal::new(502, format!("the upstream redirects more than {MAX_HOPS} times"))))
     }
 
-    async fn ask_at(&self, target: &str, last_id: &str, socket: &mut TcpStream) -> Result<(Answer, Vec<u8>), Unopened> {
+    /// Connects to the upstream, over TLS if that is said of it.
+    async fn connect(&self) -> Result<Socket, Refusal> {
+        let Config { timeouts, .. } = self.config;
+        let upstream = &self.route.upstream;
+        let stream = upstream::connect(upstream, timeouts).await?;
+        if !upstream.secure {
+            return Ok(Socket::Plain(stream));
+        }
+        match timeout(timeouts.handshake, self.tls.connect(stream, &upstream.host)).await {
+            Ok(connected) => connected.map_err(|error| Refusal::new(502, format!("the upstream over TLS: {error}"))),
+            Err(_) => Err(Refusal::new(504, "the upstream did not finish the TLS handshake within timeouts.handshake")),
+        }
+    }
+
+    async fn ask_at(&self, target: &str, last_id: &str, socket: &mut Socket) -> Result<(Answer, Vec<u8>), Unopened> {
         let broken = |error: io::Error| {
             Unopened::Later(Refusal::new(502, format!("the upstream broke off before its events: {error}")))
         };
         let authority = self.route.upstream.authority();
         let hosts = [self.host.as_deref().unwrap_or(&self.opening.host), &authority];
+        let addressed = Addressed { target, hosts, secure: self.route.upstream.secure };
         let request = self.opening.events_request(target, self.host.as_deref(), &self.id, last_id);
         socket.write_all(&request).await.map_err(broken)?;
+        socket.flush().await.map_err(broken)?;
         let mut answer = Vec::with_capacity(1024);
         loop {
             if socket.read_buf(&mut answer).await.map_err(broken)? == 0 {
                 return Err(broken(io::ErrorKind::UnexpectedEof.into()));
             }
-            let judged = events_answer(&self.opening, &answer, target, hosts, &self.config.limits);
+            let judged = events_answer(&self.opening, &answer, &addressed, &self.config.limits);
             if let Some((judged, taken)) = judged.map_err(Unopened::Refused)? {
                 return Ok((judged, answer.split_off(taken)));
             }
