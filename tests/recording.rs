@@ -1,6 +1,6 @@
 //! What a recording must hold for every connection and every cut of it: it is a play, it has every byte, and no secret.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hybridge::conversation::Side;
 use hybridge::recording::{Manner, Meeting, Moment, Scribe, Taken};
@@ -173,6 +173,20 @@ fn a_line_without_end_is_not_held_for_good_and_not_told() {
         let bytes = bytes_of(&play, CLIENT);
         assert_eq!(bytes.len(), request.len());
         assert!(!String::from_utf8_lossy(&bytes).contains("secret"));
+    }
+}
+
+#[test]
+fn many_short_lines_take_no_longer_than_few_long_ones() {
+    for unit in ["\n", "\r\n", "a:\n", "1\r\na\r\n"] {
+        let start = if unit.starts_with('1') { "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" } else { "" };
+        let lines = [start.as_bytes(), &unit.as_bytes().repeat((256 << 10) / unit.len())].concat();
+        let segments: Vec<(Side, &[u8])> = lines.chunks(64 << 10).map(|bytes| (CLIENT, bytes)).collect();
+        let (mut scribe, started) = (scribe(OPEN_HANDED, false), Instant::now());
+        segments.iter().for_each(|(side, bytes)| scribe.segment(at(0), *side, bytes));
+        scribe.finish();
+        // It took minutes; where all is recorded by one thread, of everybody.
+        assert!(started.elapsed() < Duration::from_secs(10), "{unit:?}: {:?}", started.elapsed());
     }
 }
 

@@ -14,6 +14,8 @@ const LONGEST_LINE: usize = 64 << 10;
 const LONGEST_HEAD: usize = 64 << 10;
 /// The longest method, or name of a field, that may stand where a head begins.
 const LONGEST_NAME: usize = 64;
+/// So many bytes are looked at in one go, for each line that ends is cut off the rest of them.
+const STRETCH: usize = 512;
 /// How PROXY protocol version 2 begins.
 const PROXY_V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// How an answer begins.
@@ -126,8 +128,10 @@ impl Heads {
             stream.clear.extend_from_slice(bytes);
             return;
         }
-        stream.held.extend_from_slice(bytes);
-        while self.step(side) {}
+        for stretch in bytes.chunks(STRETCH) {
+            self.stream(side).held.extend_from_slice(stretch);
+            while self.step(side) {}
+        }
         // An answer can tell what the client's bytes are.
         while self.step(Side::Downstream) {}
         if self.stream(side).held.len() > LONGEST_LINE {
