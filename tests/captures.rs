@@ -87,6 +87,16 @@ fn check(packets: &[(char, u32, &str, &[u8])], expected: &str) {
 const SAYS_ALL: &str = "client says     \"\\x00ab\"\nclient says     \"cd\"\nclient says     \"ef\"\n";
 
 #[test]
+fn what_came_out_of_order_behind_a_gap_keeps_its_order() {
+    // The first two bytes were never captured, and of the rest the end came first.
+    check(
+        &[('c', 99, "S", b""), ('c', 105, "", b"ef"), ('c', 102, "", b"bcd")],
+        "# 2 bytes from the client are missing: the capture does not have them\nclient says     \"bcd\"\n\
+         client says     \"ef\"\n",
+    );
+}
+
+#[test]
 fn segments_are_put_in_order_and_heard_once() {
     check(&[('c', 99, "S", b""), ('c', 100, "", b"\0ab"), ('c', 103, "", b"cd"), ('c', 105, "", b"ef")], SAYS_ALL);
     // Out of order; twice; over each other; a keep-alive probe.

@@ -1,6 +1,6 @@
 //! What a recording must hold for every connection and every cut of it: it is a play, it has every byte, and no secret.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hybridge::conversation::Side;
 use hybridge::recording::{Manner, Meeting, Moment, Scribe, Taken};
@@ -164,6 +164,32 @@ fn heads_are_found_behind_bodies_refusals_and_preambles() {
 }
 
 #[test]
+fn what_comes_where_no_head_was_awaited_is_masked_all_the_same() {
+    let upgrade = "GET /a HTTP/1.1\r\nHost: tv\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n";
+    let next = "GET /b HTTP/1.1\r\nHost: tv\r\nCookie: a=TOPsecret\r\n\r\n";
+    let asks = "POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n";
+    let long = format!("GET /a HTTP/1.1\r\nX: y\r\nCookie: {}", "a".repeat(70_000));
+    let check = |segments: &[(Side, &str)]| {
+        let segments: Vec<(Side, &[u8])> = segments.iter().map(|(side, text)| (*side, text.as_bytes())).collect();
+        let (play, _) = recorded(OPEN_HANDED, &segments);
+        let told = [bytes_of(&play, CLIENT), bytes_of(&play, SERVER)].concat();
+        assert!(!String::from_utf8_lossy(&told).contains("secret"), "{play}");
+    };
+    // Nobody waited for the answer to the upgrade.
+    for cut in 0..20 {
+        check(&[(CLIENT, &format!("{upgrade}{}", &next[..cut])), (CLIENT, &next[cut..])]);
+    }
+    // What was announced is not sent when the answer says so.
+    check(&[(CLIENT, asks), (SERVER, "HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n"), (CLIENT, next)]);
+    // A line that goes on after one that was too long.
+    check(&[(CLIENT, &long), (CLIENT, "\r\n TOPsecret=1\r\n\r\n")]);
+    // A user whose `@` never came.
+    check(&[(CLIENT, "GET http://me:TOPsecret")]);
+    // A 101 that nobody asked for, while a head is on its way.
+    check(&[(CLIENT, "GET /b"), (SERVER, "HTTP/1.1 101 X\r\n\r\n"), (CLIENT, &next[6..])]);
+}
+
+#[test]
 fn a_line_without_end_is_not_held_for_good_and_not_told() {
     let mut request = b"GET /a HTTP/1.1\r\nCookie: sid=".to_vec();
     request.extend(b"TOPsecret ".iter().cycle().take(200_000));
@@ -173,6 +199,20 @@ fn a_line_without_end_is_not_held_for_good_and_not_told() {
         let bytes = bytes_of(&play, CLIENT);
         assert_eq!(bytes.len(), request.len());
         assert!(!String::from_utf8_lossy(&bytes).contains("secret"));
+    }
+}
+
+#[test]
+fn many_short_lines_take_no_longer_than_few_long_ones() {
+    for unit in ["\n", "\r\n", "a:\n", "1\r\na\r\n"] {
+        let start = if unit.starts_with('1') { "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" } else { "" };
+        let lines = [start.as_bytes(), &unit.as_bytes().repeat((256 << 10) / unit.len())].concat();
+        let segments: Vec<(Side, &[u8])> = lines.chunks(64 << 10).map(|bytes| (CLIENT, bytes)).collect();
+        let (mut scribe, started) = (scribe(OPEN_HANDED, false), Instant::now());
+        segments.iter().for_each(|(side, bytes)| scribe.segment(at(0), *side, bytes));
+        scribe.finish();
+        // It took minutes; where all is recorded by one thread, of everybody.
+        assert!(started.elapsed() < Duration::from_secs(10), "{unit:?}: {:?}", started.elapsed());
     }
 }
 

@@ -14,8 +14,12 @@ const LONGEST_LINE: usize = 64 << 10;
 const LONGEST_HEAD: usize = 64 << 10;
 /// The longest method, or name of a field, that may stand where a head begins.
 const LONGEST_NAME: usize = 64;
+/// So many bytes are looked at in one go, for each line that ends is cut off the rest of them.
+const STRETCH: usize = 512;
 /// How PROXY protocol version 2 begins.
 const PROXY_V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// What stands for the name of a field that is not known. It says that its value is secret.
+const TORN: &[u8] = b"secret";
 /// How an answer begins.
 const ANSWER: &[u8; 7] = b"HTTP/1.";
 
@@ -47,6 +51,8 @@ enum State {
     ChunkEnd,
     /// In the fields after the last chunk.
     Trailer,
+    /// After a head that asks for another protocol: bytes of that one, or another head.
+    Asked,
     /// Frames, for good.
     Frames,
     /// No HTTP, or not known to be any; a segment that begins as a head does is one.
@@ -95,6 +101,8 @@ struct Head {
     /// Two lengths, or one that is no number, or an unknown coding.
     unclear: bool,
     upgrade: bool,
+    /// The body may never be sent, for the answer is awaited first.
+    expects: bool,
     /// Something of it was lost, or too long.
     torn: bool,
     /// It may be something else: it begins like no request or answer, or its beginning was lost.
@@ -118,7 +126,12 @@ impl Heads {
     /// Takes bytes from a side, as they were read.
     pub fn push(&mut self, side: Side, bytes: &[u8]) {
         let stream = self.stream(side);
-        let may_begin = stream.state == State::Unknown || (stream.state == State::Torn && stream.head.lenient);
+        let may_begin = match stream.state {
+            State::Unknown => true,
+            State::Torn => stream.head.lenient,
+            State::Body(_) => stream.head.expects,
+            _ => false,
+        };
         if may_begin && stream.held.is_empty() && begins_a_head(bytes) {
             stream.begin();
         }
@@ -126,8 +139,10 @@ impl Heads {
             stream.clear.extend_from_slice(bytes);
             return;
         }
-        stream.held.extend_from_slice(bytes);
-        while self.step(side) {}
+        for stretch in bytes.chunks(STRETCH) {
+            self.stream(side).held.extend_from_slice(stretch);
+            while self.step(side) {}
+        }
         // An answer can tell what the client's bytes are.
         while self.step(Side::Downstream) {}
         if self.stream(side).held.len() > LONGEST_LINE {
@@ -143,6 +158,7 @@ impl Heads {
         stream.state = match stream.state {
             State::Body(left) if bytes <= left => State::Body(left - bytes),
             state @ (State::Frames | State::Unknown | State::Masked) => state,
+            State::Asked => State::Unknown,
             _ => State::Torn,
         };
         if stream.state == State::Torn {
@@ -164,6 +180,7 @@ impl Heads {
                 stream.state = State::Torn;
                 stream.head.torn = true;
             }
+            State::Asked => self.stream(side).state = State::Unknown,
             State::Torn | State::Masked if !self.keep => mask(&mut rest),
             State::Body(left) => self.stream(side).state = State::Body(left.saturating_sub(rest.len() as u64)),
             _ => {}
@@ -222,6 +239,11 @@ impl Heads {
         }
         match stream.state {
             State::Frames | State::Unknown => stream.clear.append(&mut stream.held),
+            State::Asked => match becomes_a_head(&stream.held) {
+                None => return false,
+                Some(true) => stream.begin(),
+                Some(false) => stream.state = State::Unknown,
+            },
             State::Masked => {
                 if !keep {
                     mask(&mut stream.held);
@@ -275,7 +297,11 @@ impl Heads {
             State::Fields | State::Trailer if !matches!(line.first(), Some(b' ' | b'\t')) => stream.field(&line),
             State::ChunkSize => stream.chunk_size(&line),
             State::ChunkEnd => stream.state = if blank { State::ChunkSize } else { State::Masked },
-            State::Torn => stream.state = State::Fields,
+            State::Torn => {
+                stream.state = State::Fields;
+                // A line that goes on with it is as secret.
+                stream.head.name = TORN.to_vec();
+            }
             _ => {}
         }
         if state == State::Torn && !self.keep {
@@ -308,7 +334,7 @@ impl Heads {
         let stream = self.stream(side);
         let head = std::mem::take(&mut stream.head);
         stream.begin();
-        stream.head.chunked = head.chunked;
+        (stream.head.chunked, stream.head.expects) = (head.chunked, head.expects);
         let framed = match (head.unclear, head.chunked, head.length) {
             (true, ..) => Some(State::Masked),
             (_, true, _) => Some(State::ChunkSize),
@@ -318,11 +344,12 @@ impl Heads {
         };
         match side {
             // Until the answer is known it may still be refused, and another head follow.
-            Side::Downstream if head.upgrade || head.torn => stream.state = State::Unknown,
+            Side::Downstream if head.torn => stream.state = State::Unknown,
+            Side::Downstream if head.upgrade => stream.state = State::Asked,
             Side::Downstream => stream.state = framed.unwrap_or(State::Start),
             Side::Upstream if head.status == 101 => {
                 stream.state = State::Frames;
-                if !matches!(self.from_client.state, State::Fields | State::Torn) {
+                if matches!(self.from_client.state, State::Asked | State::Unknown) {
                     self.from_client.state = State::Frames;
                 }
             }
@@ -330,7 +357,8 @@ impl Heads {
                 let bodiless = matches!(head.status, 100..200 | 204 | 304);
                 stream.state = if bodiless { State::Start } else { framed.unwrap_or(State::Unknown) };
                 stream.peek = true;
-                let refused = head.status >= 200 && self.from_client.state == State::Unknown;
+                let asked = matches!(self.from_client.state, State::Asked | State::Unknown);
+                let refused = head.status >= 200 && asked;
                 if refused && self.from_client.held.is_empty() {
                     self.from_client.begin();
                 }
@@ -394,6 +422,7 @@ impl Stream {
         let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii().to_ascii_lowercase();
         match head.name.as_slice() {
             b"upgrade" => head.upgrade = true,
+            b"expect" => head.expects = true,
             b"content-length" => {
                 let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
                 let length = std::str::from_utf8(&value).ok().filter(|_| digits).and_then(|value| value.parse().ok());
@@ -446,7 +475,23 @@ fn is_foreign(bytes: &[u8]) -> bool {
 
 /// Whether a segment looks like the beginning of a head, in the midst of something else.
 pub(super) fn begins_a_head(segment: &[u8]) -> bool {
-    let method = segment.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
-    let target = [&b" /"[..], b" http", b" ws", b" *"].iter().any(|start| segment[method..].starts_with(start));
-    segment.starts_with(ANSWER) || ((3..=16).contains(&method) && target)
+    becomes_a_head(segment) == Some(true)
+}
+
+/// Whether these bytes look like the beginning of a head; `None` if there are too few to tell.
+fn becomes_a_head(bytes: &[u8]) -> Option<bool> {
+    let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    let targets = [&b" /"[..], b" http", b" ws", b" *"].map(|start| begins_with(&bytes[method..], start));
+    let request = match method {
+        0..3 if method < bytes.len() => Some(false),
+        17.. => Some(false),
+        _ if targets.contains(&Some(true)) => Some(true),
+        _ if targets.contains(&None) => None,
+        _ => Some(false),
+    };
+    match (request, begins_with(bytes, ANSWER)) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (None, _) | (_, None) => None,
+        (Some(false), Some(false)) => Some(false),
+    }
 }

@@ -12,8 +12,9 @@ const MOST_NAMES: usize = 32;
 const SHORTEST_OPAQUE: usize = 12;
 
 /// Parts of a name that say its value is secret.
-const TELLING: [&str; 12] = [
+const TELLING: [&str; 13] = [
     "token",
+    "cookie",
     "key",
     "auth",
     "session",
@@ -40,13 +41,18 @@ impl Secrets {
     /// Masks what is secret in a line of a head: a start line, or a field. `folded` is the name of the field that a line
     /// beginning with a blank goes on with.
     pub fn mask_line(&mut self, line: &mut [u8], folded: Option<&[u8]>) {
-        // Some servers end a line at a bare CR.
+        let mut before = folded.map(<[u8]>::to_vec);
+        // Some servers end a line at a bare CR, and others read on.
         for line in line.split_mut(|byte| *byte == b'\r') {
-            if let Some(name) = folded {
+            let name = field_name(line).map(<[u8]>::to_ascii_lowercase);
+            if let Some(name) = &before {
                 self.mask_value(name, line, true);
             }
-            match field_name(line).map(|name| (name.len() + 1, name.to_ascii_lowercase())) {
-                Some((at, name)) => self.mask_value(http::trim(&name), &mut line[at..], false),
+            match name {
+                Some(name) => {
+                    self.mask_value(http::trim(&name), &mut line[name.len() + 1..], false);
+                    before = Some(http::trim(&name).to_vec());
+                }
                 None => mask_urls(line),
             }
         }
@@ -54,8 +60,8 @@ impl Secrets {
 
     fn mask_value(&mut self, name: &[u8], value: &mut [u8], folded: bool) {
         match name {
-            b"cookie" | b"cookie2" => mask_pairs(value, usize::MAX),
-            b"set-cookie" | b"set-cookie2" => mask_pairs(value, 1),
+            b"cookie" | b"cookie2" => mask_pairs(value),
+            b"set-cookie" | b"set-cookie2" => mask_new_cookies(value),
             b"sec-websocket-protocol" | b"websocket-protocol" => self.mask_names(value),
             // The answer is computed from the keys; and challenges ask for credentials without having any.
             name if name.starts_with(b"sec-websocket-key") || name.ends_with(b"-authenticate") => {}
@@ -68,6 +74,11 @@ impl Secrets {
     /// As [`Secrets::mask_line`], for a line whose end is not known: of a subprotocol that might go on, nothing tells
     /// whether it is a credential.
     pub fn mask_cut_line(&mut self, line: &mut [u8], folded: Option<&[u8]>) {
+        // The `@` that would show them to be a user and a password may be missing.
+        let authority = memchr::memmem::rfind(line, b"://").map_or(line.len(), |at| at + 3);
+        if !line[authority..].iter().any(|byte| ends_authority(*byte) || *byte == b'@') {
+            mask(&mut line[authority..]);
+        }
         let name = folded.or(field_name(line)).unwrap_or_default();
         if http::trim(name).to_ascii_lowercase().ends_with(b"websocket-protocol") {
             let last = line.rsplit_mut(|byte| matches!(byte, b',' | b' ' | b'\t' | b':')).next();
@@ -98,10 +109,12 @@ impl Secrets {
     }
 }
 
-/// The name in front of the colon, if the line is a field. Blanks around it are no reason to tell its value.
+/// The name in front of the colon, if the line is a field. Blanks around it are no reason to tell its value, nor is it
+/// that a name which says that its value is secret is not well formed.
 fn field_name(line: &[u8]) -> Option<&[u8]> {
     let name = &line[..memchr::memchr(b':', line)?];
-    http::is_token(http::trim(name)).then_some(name)
+    let is_start_line = || memchr::memmem::find(line, b"HTTP/").is_some();
+    (http::is_token(http::trim(name)) || tells(name) && !is_start_line()).then_some(name)
 }
 
 /// Puts something else in place of every letter and digit, and of all punctuation that a token may have but for `.`, `-`
@@ -144,13 +157,24 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// `name=value; name=value`: the values of the first so many, or the whole where there is no name.
-fn mask_pairs(value: &mut [u8], most: usize) {
-    for pair in value.split_mut(|byte| *byte == b';').take(most) {
-        match memchr::memchr(b'=', pair) {
-            Some(at) => mask(&mut pair[at..]),
-            None => mask(pair),
-        }
+/// `name=value; name=value`: the values, or the whole where there is no name.
+fn mask_pairs(value: &mut [u8]) {
+    value.split_mut(|byte| *byte == b';').for_each(mask_pair);
+}
+
+fn mask_pair(pair: &mut [u8]) {
+    let at = memchr::memchr(b'=', pair).unwrap_or(0);
+    mask(&mut pair[at..]);
+}
+
+/// `name=value; Path=/`: the value, and that of further cookies, which some servers put behind a comma.
+fn mask_new_cookies(value: &mut [u8]) {
+    let mut parts = value.split_mut(|byte| *byte == b';');
+    parts.next().into_iter().for_each(mask_pair);
+    for part in parts {
+        let further = part.split_mut(|byte| *byte == b',').skip(1);
+        // A date has a comma, too.
+        further.filter(|part| part.contains(&b'=')).for_each(mask_pair);
     }
 }
 
@@ -175,11 +199,16 @@ fn mask_urls(text: &mut [u8]) {
     while let Some(start) = text[at..].iter().position(|byte| matches!(byte, b'?' | b'&' | b';' | b'#')) {
         let name_at = at + start + 1;
         let length = text[name_at..].iter().position(ends).unwrap_or(text.len() - name_at);
-        let parameter = &mut text[name_at..name_at + length];
-        if let Some(equals) = memchr::memchr(b'=', parameter).filter(|equals| tells(&parameter[..*equals])) {
-            mask(&mut parameter[equals + 1..]);
-        }
+        let parameter = &text[name_at..name_at + length];
         at = name_at + length;
+        if let Some(equals) = memchr::memchr(b'=', parameter).filter(|equals| tells(&parameter[..*equals])) {
+            // In a query, unlike a path, what else may end a parameter can be a part of its value.
+            if text[name_at - 1] != b';' {
+                let ends = |byte: &u8| matches!(byte, b'&' | b'#' | b' ' | b'\t' | b'\r' | b'\n');
+                at += text[at..].iter().position(ends).unwrap_or(text.len() - at);
+            }
+            mask(&mut text[name_at + equals + 1..at]);
+        }
     }
     mask_users(text);
 }
@@ -188,13 +217,16 @@ fn mask_users(text: &mut [u8]) {
     let mut at = 0;
     while let Some(found) = memchr::memmem::find(&text[at..], b"://") {
         let from = at + found + 3;
-        let ends = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b' ' | b'\t' | b'"' | b'\r' | b'\n');
-        let authority = text[from..].iter().position(ends).unwrap_or(text.len() - from);
+        let authority = text[from..].iter().position(|byte| ends_authority(*byte)).unwrap_or(text.len() - from);
         if let Some(user) = memchr::memrchr(b'@', &text[from..from + authority]) {
             mask(&mut text[from..from + user]);
         }
         at = from;
     }
+}
+
+fn ends_authority(byte: u8) -> bool {
+    matches!(byte, b'/' | b'?' | b'#' | b' ' | b'\t' | b'"' | b'\r' | b'\n')
 }
 
 /// Whether a part of a subprotocol's name looks like a credential and not like words: at least twelve characters, of
@@ -241,6 +273,16 @@ mod tests {
         check("Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5", "Sec-WebSocket-Key1: 4 @1  46546xW%0l 1 5");
         check("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==");
         check("Host: tv.example:8080", "Host: tv.example:8080");
+        // What goes on after a bare CR; several cookies in one line; names that are none.
+        check("Cookie: a=b\rc=d; e\r\n", "Cookie: a=x\rc=x; x\r\n");
+        check(
+            "Set-Cookie: a=b; Expires=Wed, 21 Oct 2026; Path=/, c=d; Path=/",
+            "Set-Cookie: a=x; Expires=Wed, 21 Oct 2026; Path=/, c=x; Path=/",
+        );
+        check("X-Original-Cookie: sid=abc", "X-Original-Cookie: xxx=xxx");
+        check("My Auth Token: abc", "My Auth Token: xxx");
+        check("\"Cookie\": a=b", "\"Cookie\": x=x");
+        check("CONNECT key.example:443 HTTP/1.1", "CONNECT key.example:443 HTTP/1.1");
     }
 
     #[test]
@@ -249,6 +291,8 @@ mod tests {
         check("GET /a?set=42&token=aB3&x=1 HTTP/1.1", "GET /a?set=42&token=xX0&x=1 HTTP/1.1");
         check("GET /a;jsessionid=0F?Api_Key=k HTTP/1.1", "GET /a;jsessionid=0X?Api_Key=x HTTP/1.1");
         check("GET /a?%74oken=abc HTTP/1.1", "GET /a?%74oken=xxx HTTP/1.1");
+        check("GET /a?token=a;b?c\"d&x=1 HTTP/1.1", "GET /a?token=x;x?x\"x&x=1 HTTP/1.1");
+        check("Link: <http://tv/?token=abc>; rel=next", "Link: <http://tv/?token=xxx>; rel=next");
         check("GET /a?token= HTTP/1.1", "GET /a?token= HTTP/1.1");
         check("GET /a?tok=abc&side=left HTTP/1.1", "GET /a?tok=abc&side=left HTTP/1.1");
         check("GET ws://me:pw1@tv/a HTTP/1.1", "GET ws://xx:xx0@tv/a HTTP/1.1");

@@ -135,11 +135,26 @@ impl Connection {
             && self.from_server.early.is_empty()
     }
 
+    /// Puts both sides' events together by their times. What a side said stays in its order, though a part of it was
+    /// captured before what it follows, or a clock was set back.
+    fn keep_order(&mut self) {
+        let mut latest = [self.began; 2];
+        for (at, side, event) in &mut self.events {
+            let latest = &mut latest[usize::from(*side == Side::Upstream)];
+            if !matches!(event, Event::Ended(Ending::Reset)) {
+                *latest = (*latest).max(*at);
+                *at = *latest;
+            }
+        }
+        let resets = |event: &Event| matches!(event, Event::Ended(Ending::Reset));
+        self.events.sort_by_key(|(at, _, event)| (*at, resets(event)));
+    }
+
     /// Its recording.
     pub fn record(mut self, manner: Manner) -> Scribe {
         self.from_client.flush(Side::Downstream, &mut self.events);
         self.from_server.flush(Side::Upstream, &mut self.events);
-        self.events.sort_by_key(|(at, ..)| *at);
+        self.keep_order();
         let meeting = Meeting { began: self.began, client: self.client, server: self.server.to_string() };
         let mut scribe = Scribe::new(meeting, manner, self.inside);
         if self.inside {
