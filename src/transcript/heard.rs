@@ -85,6 +85,15 @@ impl Heard {
         self.whole.last()
     }
 
+    /// Whether there is more of an unfinished message here than in `other`, or another one.
+    pub(super) fn goes_beyond(&self, other: &Heard) -> bool {
+        match (&self.unfinished, &other.unfinished) {
+            (None, _) => false,
+            (Some((_, bytes)), None) => !bytes.is_empty(),
+            (Some((kind, bytes)), Some((other_kind, other))) => kind != other_kind || !other.starts_with(bytes),
+        }
+    }
+
     /// Whether this stream ended inside a message which `other` had not begun when it said its close.
     pub(super) fn broke_off_of(&self, other: &Heard, ended: bool) -> bool {
         let inside = self.unfinished.is_some() || !self.rest.is_empty();

@@ -32,6 +32,10 @@ const SHORT: usize = 64;
 /// Longer plays are cut at every place of their first and last so many bytes, and at every `STRIDE`th between.
 const LONG: usize = 2048;
 const STRIDE: usize = 4099;
+/// Long plays of many beats are cut at fewer places, so that all performances together come to no more than so many
+/// bytes, where every beat counts as some.
+const MOST: usize = 256 << 20;
+const BEAT: usize = 1 << 10;
 
 /// Performs the play whole and cut at every place.
 ///
@@ -49,30 +53,33 @@ pub fn play_cut(transcript: &Transcript, cutting: Cutting) -> Result<(), Differe
     perform(transcript, |_| vec![cutting])
 }
 
-fn perform(transcript: &Transcript, cuttings: impl Fn(usize) -> Vec<Cutting>) -> Result<(), Difference> {
+fn perform(transcript: &Transcript, cuttings: impl Fn(&Script) -> Vec<Cutting>) -> Result<(), Difference> {
     let config = transcript.config().map_err(|(line, why)| Difference::unplayable(line, why))?;
     let script = Script::read(transcript).map_err(|(line, why)| Difference::unplayable(line, why))?;
     if script.is_one_sided() {
-        let all = [Cutting::Whole].into_iter().chain(cuttings(script.bytes));
+        let all = [Cutting::Whole].into_iter().chain(cuttings(&script));
         return all.into_iter().try_for_each(|cutting| understudy::perform(&script, &config, cutting));
     }
     let production = Production::of(script, &config)?;
     let whole = production.perform(&config, Cutting::Whole, None)?;
     production.compare(&whole)?;
-    for cutting in cuttings(production.script.bytes) {
+    for cutting in cuttings(&production.script) {
         production.perform(&config, cutting, Some(&whole))?;
     }
     Ok(())
 }
 
-fn cuttings(bytes: usize) -> Vec<Cutting> {
+fn cuttings(script: &Script) -> Vec<Cutting> {
+    let bytes = script.bytes;
     let mut all = vec![Cutting::Pieces(1)];
     let places = 1..bytes;
     if bytes <= SHORT {
         all.extend(places.flat_map(|first| (first..bytes).map(move |second| Cutting::At(first, second))));
     } else {
         let near_an_end = |at: &usize| *at < LONG || bytes - at < LONG || at.is_multiple_of(STRIDE);
-        all.extend(places.filter(near_an_end).map(|at| Cutting::At(at, at)));
+        let places: Vec<usize> = places.filter(near_an_end).collect();
+        let most = (MOST / (bytes + BEAT * script.beats.len())).max(1);
+        all.extend(places.iter().step_by(places.len().div_ceil(most).max(1)).map(|at| Cutting::At(*at, *at)));
     }
     all
 }

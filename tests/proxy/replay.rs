@@ -175,6 +175,80 @@ fn the_clients_part_alone_holds_any_server_to_its_answer_pongs_echo_and_end() {
 }
 
 #[test]
+fn what_comes_beyond_the_play_is_a_difference_even_if_it_means_nothing_yet() {
+    let folder = Folder::new().with("example.txt", &format!("{HIXIE_76}client hears \"\\x00hi\\xff\"\n"));
+    let check = |frames: &'static [u8], expected: &str| {
+        let server = answering(move |wire, _| {
+            wire.say([hixie_76_answer("8jKS'y:G*Co,Wxa-").as_bytes(), frames].concat());
+        });
+        let (stdout, ..) = replay(&[folder.shown(), "--against", &server.to_string(), "--patience", "1"]);
+        assert!(stdout.contains(expected), "{}\n{stdout}", frames.escape_ascii());
+    };
+    check(b"\x00hi\xff", "1 passed");
+    check(b"\x00hi\xff\x00and", "got       text \"hi\", unfinished Text \"and\"");
+    check(b"\x00hi\xff\x7f", "got       text \"hi\", and \"\\x7f\"");
+}
+
+#[test]
+fn a_cookie_that_was_masked_stands_for_any_value() {
+    let recorded =
+        |cookie: &str| HIXIE_76.replace("example.com/demo\\r\\n\"", &format!("example.com/demo\\r\\n{cookie}\""));
+    let masked = Folder::new().with("masked.txt", &recorded("Set-Cookie: sid=xXx00x; Path=/\\r\\n"));
+    let kept = Folder::new().with("kept.txt", &recorded("Set-Cookie: sid=aB3; Path=/\\r\\n"));
+    let check = |play: &Folder, cookie: &'static str, expected: &str| {
+        let server = answering(move |wire, _| {
+            wire.say(hixie_76_answer("8jKS'y:G*Co,Wxa-").replacen("\r\n", &format!("\r\nSet-Cookie: {cookie}\r\n"), 1));
+        });
+        let (stdout, ..) = replay(&[play.shown(), "--against", &server.to_string(), "--patience", "1"]);
+        assert!(stdout.contains(expected), "{cookie}\n{stdout}");
+    };
+    check(&masked, "sid=q7Z9; Path=/", "1 passed");
+    check(&masked, "other=q7Z9; Path=/", "the field Set-Cookie that the client hears is another");
+    check(&kept, "sid=aB3; Path=/", "1 passed");
+    check(&kept, "sid=aB4; Path=/", "the field Set-Cookie that the client hears is another");
+}
+
+#[test]
+fn nothing_is_waited_for_without_end() {
+    // A server that reads nothing after the handshake.
+    let server = answering(|wire, _| {
+        wire.say(hixie_76_answer("8jKS'y:G*Co,Wxa-"));
+        thread::sleep(ms(60_000));
+    });
+    let long = format!("client says \"\\x00{}\\xff\"\n", "x".repeat(1 << 16)).repeat(512);
+    let folder = Folder::new().with("long.txt", &format!("{HIXIE_76}{long}"));
+    let started = Instant::now();
+    let (stdout, ..) = replay(&[folder.shown(), "--against", &server.to_string(), "--patience", "1"]);
+    assert!(stdout.contains("what is said was not taken within 1 s"), "{stdout}");
+    assert!(started.elapsed() < ms(30_000), "{:?}", started.elapsed());
+    // A long recording, at all its cuts.
+    let echoes: String = (0..5000)
+        .map(|number| format!("client says \"\\x00{number}\\xff\"\nclient hears \"\\x00{number}\\xff\"\n"))
+        .collect();
+    let folder = Folder::new().with("echoes.txt", &format!("{}{echoes}", HIXIE_76.replace("Web Socket", "WebSocket")));
+    let started = Instant::now();
+    let (stdout, ..) = replay(&[folder.shown()]);
+    assert!(stdout.contains("1 passed"), "{stdout}");
+    assert!(started.elapsed() < ms(60_000), "{:?}", started.elapsed());
+}
+
+#[test]
+fn odd_files_and_folders_are_gone_through_once() {
+    let folder = Folder::new().with("example.txt", HIXIE_76);
+    for link in ["a", "b", "c"] {
+        std::os::unix::fs::symlink(&folder.0, folder.0.join(link)).expect("the folder for tests can be written");
+    }
+    let (stdout, ..) = replay(&[folder.shown()]);
+    assert_eq!(stdout, "1 passed, 0 failed\n");
+    // Nobody reads what it says.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hybridge"));
+    let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+    drop(reader);
+    let output = command.args(["replay", "-v", folder.shown()]).stdout(writer).output().expect("the binary runs");
+    assert_eq!((String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()), ("", Some(0)));
+}
+
+#[test]
 fn pieces_and_pauses_are_as_asked_for() {
     let text = "# x\nclient says \"GET / HTTP/1.1\\r\\n\"\npause 300ms\nclient says \"Host: a\\r\\n\\r\\n\"\n\
                 client hears \"HTTP/1.1 400 \"\nclient hears more\nclient hears end\n";
@@ -228,7 +302,7 @@ fn what_cannot_be_performed_is_explained() {
 fn junit_has_a_case_for_each_play_and_the_reason_for_each_failure() {
     let folder = Folder::new()
         .with("a-right.txt", "# right\nclient says \"\\x00\"\nclient hears end\n")
-        .with("b-wrong.txt", "# <wrong>\nclient says \"\\x00\"\nclient hears \"&\"\n");
+        .with("b-wrong.txt", "# <wrong\u{1}>\nclient says \"\\x00\"\nclient hears \"&\"\n");
     let file = folder.0.join("results.xml");
     let (_, _, code) = replay(&[folder.shown(), "--junit", file.to_str().expect("its name is text")]);
     assert_eq!(code, Some(1));
@@ -236,7 +310,7 @@ fn junit_has_a_case_for_each_play_and_the_reason_for_each_failure() {
     for part in [
         "<testsuite name=\"hybridge replay\" tests=\"2\" failures=\"1\" skipped=\"0\"",
         "name=\"a-right\"",
-        "<failure message=\"&lt;wrong&gt;\">",
+        "<failure message=\"&lt;wrong\u{FFFD}&gt;\">",
         "the client hears other bytes, from byte 0 on",
         "expected  &amp;",
     ] {

@@ -1,7 +1,6 @@
 //! A play over the network: replay is the client of a running server or proxy, and on request also the backend behind
 //! it.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -153,7 +152,10 @@ impl Against {
     }
 
     /// Sends a speech in pieces, while the lines are listened to.
-    pub async fn say(&self, line: &mut Line, speech: &hybridge::transcript::Speech, from: usize) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The peer neither takes it nor ends the connection. One that has ended it by now is found by what it says.
+    pub async fn say(&self, line: &mut Line, speech: &hybridge::transcript::Speech, from: usize) -> Result<(), String> {
         let mut at = 0;
         for (number, piece) in self.cutting.pieces(speech, from).into_iter().enumerate() {
             if number > 0 && number < KEPT_APART {
@@ -164,7 +166,11 @@ impl Against {
                 sleep(speech.borders.iter().filter(within).map(|(_, pause)| *pause).sum()).await;
             }
             at += piece.len();
-            line.say(piece).await?;
+            match timeout(self.patience, line.say(piece)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => break,
+                Err(_) => return Err(format!("what is said was not taken within {} s", self.patience.as_secs())),
+            }
         }
         Ok(())
     }
@@ -213,8 +219,7 @@ impl<'a> Scene<'a> {
                 if *side == Side::Upstream {
                     fit_accept(&mut speech.bytes, &line.heard);
                 }
-                // A peer that has ended the connection by now is found by what it says.
-                let _ = self.against.say(line, &speech, self.from).await;
+                self.against.say(line, &speech, self.from).await?;
                 self.from += speech.bytes.len();
             }
             Cue::Ends(side, ending) => {
@@ -222,7 +227,7 @@ impl<'a> Scene<'a> {
                     return Err(format!("the {side} is not connected, and cannot end its stream"));
                 };
                 match ending {
-                    Ending::Fin => line.end().await,
+                    Ending::Fin => drop(timeout(self.against.patience, line.end()).await),
                     Ending::Reset => line.reset(),
                 }
             }

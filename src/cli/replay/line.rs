@@ -52,7 +52,7 @@ impl Line {
         loop {
             let read = tokio::select! {
                 written = &mut writing => return written,
-                read = reading.read_buf(&mut self.heard), if !self.ended => read,
+                read = reading.read_buf(&mut self.heard), if !self.ended && self.heard.len() < MAX_HEARD => read,
             };
             self.ended = !matches!(read, Ok(1..));
         }

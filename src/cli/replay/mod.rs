@@ -5,8 +5,9 @@ mod line;
 mod report;
 mod solo;
 
-use std::fs;
-use std::io::{self, IsTerminal as _};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -25,6 +26,9 @@ use hybridge::transcript::{Act, Cutting, Script, Transcript, play, play_cut};
 use self::against::{Against, Outcome, Server};
 use self::report::{Report, Result as PlayResult, Verdict};
 use super::Failure;
+
+/// A longer file is no play.
+const LONGEST: u64 = 512 << 20;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -111,9 +115,9 @@ impl FromStr for Server {
 
 /// Performs every play, and says how it went.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let mut files = Vec::new();
+    let (mut files, mut folders) = (Vec::new(), BTreeSet::new());
     for path in &arguments.paths {
-        collect(path, &mut files)?;
+        collect(path, &mut files, &mut folders)?;
     }
     if files.is_empty() {
         let paths: Vec<String> = arguments.paths.iter().map(|path| path.display().to_string()).collect();
@@ -130,11 +134,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     report.summary()
 }
 
-/// The plays at a path, in the order of their names.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+/// The plays at a path, in the order of their names. Each folder is looked into once: links may lead back to it.
+fn collect(path: &Path, files: &mut Vec<PathBuf>, folders: &mut BTreeSet<PathBuf>) -> Result<(), Failure> {
     let unreadable = |error: io::Error| format!("cannot read {}: {error}", path.display());
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
         files.push(path.to_owned());
+        return Ok(());
+    }
+    if !folders.insert(fs::canonicalize(path).map_err(unreadable)?) {
         return Ok(());
     }
     let mut entries = Vec::new();
@@ -144,7 +151,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     entries.sort();
     for entry in entries {
         if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "txt") {
-            collect(&entry, files)?;
+            collect(&entry, files, folders)?;
         }
     }
     Ok(())
@@ -152,7 +159,12 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
 
 fn read(file: &Path) -> Result<Transcript, String> {
     let shown = file.display().to_string();
-    let bytes = fs::read(file).map_err(|error| format!("{shown}: {error}"))?;
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("{shown}: {error}"))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(format!("{shown}: longer than any play ({} MiB)", LONGEST >> 20));
+    }
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         format!("{shown}:{line}:1: not UTF-8: write bytes as escapes, between quotes")

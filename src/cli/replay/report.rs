@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl Report {
             _ => None,
         };
         if let Some(said) = said {
-            self.bar.suspend(|| println!("{said}"));
+            self.bar.suspend(|| show(&said));
         }
         self.bar.inc(1);
         self.results.push(result);
@@ -93,7 +93,7 @@ impl Report {
             }
         }
         for (why, plays) in &reasons {
-            println!("skipped {plays} plays that {why}");
+            show(&format!("skipped {plays} plays that {why}"));
         }
         let mut summary = format!("{passed} passed, {failed} failed");
         if differ > 0 {
@@ -102,7 +102,7 @@ impl Report {
         if !reasons.is_empty() {
             summary.push_str(&format!(", {} skipped", reasons.values().sum::<usize>()));
         }
-        println!("{summary}");
+        show(&summary);
         match (failed, passed) {
             (0, 0) => Err("no play was performed".into()),
             (0, _) => Ok(()),
@@ -133,8 +133,8 @@ impl Report {
         let suite = suite.with_attributes(attributes.iter().map(|(name, value)| (*name, value.as_str())));
         suite.write_inner_content(|writer| {
             for result in &self.results {
-                let folder = result.file.parent().unwrap_or(Path::new("")).display().to_string();
-                let name = result.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let folder = printable(&result.file.parent().unwrap_or(Path::new("")).display().to_string());
+                let name = printable(&result.file.file_stem().unwrap_or_default().to_string_lossy());
                 let case = writer.create_element("testcase").with_attributes([
                     ("classname", folder.as_str()),
                     ("name", name.as_str()),
@@ -143,14 +143,14 @@ impl Report {
                 match &result.verdict {
                     Verdict::Passed => case.write_empty()?,
                     Verdict::Failed(why) => case.write_inner_content(|writer| {
-                        let message = result.title.as_str();
-                        let failure = writer.create_element("failure").with_attribute(("message", message));
+                        let message = printable(&result.title);
+                        let failure = writer.create_element("failure").with_attribute(("message", message.as_str()));
                         failure.write_text_content(BytesText::new(&printable(why))).map(drop)
                     })?,
                     Verdict::Skipped(why) | Verdict::Differs(why) => case.write_inner_content(|writer| {
                         writer
                             .create_element("skipped")
-                            .with_attribute(("message", why.as_str()))
+                            .with_attribute(("message", printable(why).as_str()))
                             .write_empty()
                             .map(drop)
                     })?,
@@ -162,7 +162,13 @@ impl Report {
     }
 }
 
+/// Writes a line to stdout; nobody need read it.
+fn show(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// Without what XML cannot hold (XML 1.0 §2.2).
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !"\n\t".contains(c) { '\u{FFFD}' } else { c }).collect()
+    let held = |c: char| matches!(c, '\n' | '\t') || !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    text.chars().map(|c| if held(c) { c } else { '\u{FFFD}' }).collect()
 }

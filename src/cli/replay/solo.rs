@@ -73,13 +73,13 @@ pub async fn perform(against: &Against, script: &Script) -> Result<(), (usize, M
             Cue::Says(side, speech) => {
                 if *side == Side::Downstream {
                     spoken.extend_from_slice(&speech.bytes);
-                    // A server that has ended the connection by now is found by what it said.
-                    let _ = against.say(&mut solo.line, speech, from).await;
+                    let said = against.say(&mut solo.line, speech, from).await;
+                    said.map_err(|why| differs(Mismatch::Unplayable(why)))?;
                 }
                 from += speech.bytes.len();
             }
             Cue::Ends(Side::Downstream, Ending::Fin) => {
-                solo.line.end().await;
+                let _ = timeout_at(Instant::now() + against.patience, solo.line.end()).await;
                 solo.leaves = true;
             }
             Cue::Ends(Side::Downstream, Ending::Reset) => {
