@@ -218,6 +218,8 @@ sec-websocket-version\n13\nupgrade\nwebsocket\n";
         (format!("{REQUEST}\n{}", ANSWER.replace("?token=sekrit", "")), "location-query-lost"),
         (tcpdump.to_owned(), "hixie-75-lines-reordered"),
         (curl.to_owned(), "redirect-to-https"),
+        (curl.replace("HTTP/1.1", "HTTP/2"), "http-version"),
+        (curl.replace("HTTP/1.1 301 Moved Permanently", "HTTP/2 404 "), "answered-404"),
         (panel.to_owned(), "digest-wrong"),
         (panel.replace("00:42:0F:31", right), ""),
         (panel.replace("Location:ws:", "Location:wss:"), "location-scheme"),

@@ -122,6 +122,9 @@ fn find_blocks(lines: &[&str]) -> (Option<Block>, Option<Block>) {
     (request, response)
 }
 
+/// HTTP/2 as a version of a request line, which it has none of.
+const HTTP_2: &str = "HTTP/2.0";
+
 /// A request line or status line, wherever in the line it stands, and what stands before it.
 fn start_line(line: &str) -> Option<(&str, Start)> {
     let free = |at: usize| !line[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '/');
@@ -138,10 +141,11 @@ fn start_line(line: &str) -> Option<(&str, Start)> {
             }
         }
     }
-    let at = line.find("HTTP/1.").filter(|at| free(*at))?;
+    let at = ["HTTP/1.", "HTTP/2 "].iter().find_map(|start| line.find(start)).filter(|at| free(*at))?;
     let rest = &line[at..];
     let (version, rest) = rest.split_once(' ')?;
-    let version = http_version(version)?;
+    // An answer of HTTP/2 says the same; that it came so is told by its request.
+    let version = http_version(version).map(|version| if version == HTTP_2 { "HTTP/1.1" } else { version })?;
     let (status, reason) = rest.split_at_checked(3)?;
     let separated = reason.is_empty() || reason.starts_with(' ');
     if !status.bytes().all(|byte| byte.is_ascii_digit()) || !separated {
@@ -152,8 +156,11 @@ fn start_line(line: &str) -> Option<(&str, Start)> {
     Some((&line[..at], Start::Response(format!("{version} {status} {reason}"))))
 }
 
-/// `HTTP/1.1`, perhaps with the dot that an old tcpdump prints for CR.
+/// `HTTP/1.1`, perhaps with the dot that an old tcpdump prints for CR; and what curl -v shows of the next one.
 fn http_version(word: &str) -> Option<&str> {
+    if word == "HTTP/2" {
+        return Some(HTTP_2);
+    }
     let word = word.strip_suffix('.').filter(|word| word.len() == 8).unwrap_or(word);
     let digits = word.strip_prefix("HTTP/")?.as_bytes();
     matches!(digits, [b'0'..=b'9', b'.', b'0'..=b'9']).then_some(word)
