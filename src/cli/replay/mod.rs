@@ -54,7 +54,7 @@ pub struct Arguments {
     #[arg(long, requires = "against")]
     timing: bool,
     /// How what is said is cut: `whole`, `every` (between all bytes), `recorded`, or into pieces of N bytes
-    /// [default: every cut there is; with --against: whole]
+    /// [default: every cut there is, in long plays a part of them; with --against: whole]
     #[arg(long, value_name = "N|every|recorded|whole")]
     split: Option<Split>,
     /// How many seconds to wait for what must come
