@@ -294,6 +294,7 @@ fn what_cannot_be_performed_is_explained() {
     check(&[set.shown()], 0, "1 passed, 0 failed");
     check(&["fixtures", "--against", "127.0.0.1:1"], 1, "cannot connect to 127.0.0.1:1: ");
     check(&["fixtures", "--against", "http://a"], 2, "write HOST:PORT, ws://HOST:PORT or wss://HOST:PORT");
+    check(&[set.shown(), "--junit", "/nowhere/results.xml"], 1, "1 passed, 0 failed\nhybridge: cannot write /nowhere/");
     check(&["fixtures", "--timing"], 2, "--against");
     check(&["fixtures", "--split", "0"], 2, "write a number of bytes, every, recorded or whole");
 }

@@ -8,7 +8,7 @@ use hybridge::recording::{Manner, Scribe, capture};
 use tracing::{info, warn};
 
 use super::page::{self, Page};
-use super::{Failure, shown};
+use super::{Failure, say, shown};
 
 /// Writes a recording for each connection in the file.
 pub fn run(file: &Path, port: Option<u16>, folder: &Path, manner: Manner) -> Result<(), Failure> {
@@ -40,7 +40,7 @@ pub fn run(file: &Path, port: Option<u16>, folder: &Path, manner: Manner) -> Res
     }
     let without = if tally.empty == 0 { String::new() } else { format!(", {} without bytes left out", tally.empty) };
     let noun = if tally.recorded == 1 { "connection" } else { "connections" };
-    println!("{} {noun} of {}, into {}{without}", tally.recorded, shown(file), folder.display());
+    say(&format!("{} {noun} of {}, into {}{without}", tally.recorded, shown(file), folder.display()));
     if unwritten > 0 {
         return Err(format!("{unwritten} of them could not be written whole; see above").into());
     }

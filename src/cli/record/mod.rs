@@ -5,7 +5,7 @@ mod carry;
 mod desk;
 mod page;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     page::prepare(&arguments.out)?;
     let (address, mut sockets) = bind(arguments.listen, 1)?;
     let socket = sockets.pop().ok_or("there is no socket to listen on")?;
-    println!("recording on {address}, upstream ws://{}, into {}", upstream.authority(), arguments.out.display());
+    say(&format!("recording on {address}, upstream ws://{}, into {}", upstream.authority(), arguments.out.display()));
     // Not worth refusing to record for: what is too much waits to be accepted.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let desk = Desk::open(arguments.out, manner, upstream.authority())?;
@@ -148,6 +148,11 @@ async fn dial(upstream: &Upstream) -> io::Result<TcpStream> {
     let stream = timeout(DIAL, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&stream);
     Ok(stream)
+}
+
+/// Writes a line to stdout; nobody need read it.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// A path as messages show it.

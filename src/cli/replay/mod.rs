@@ -54,7 +54,7 @@ pub struct Arguments {
     #[arg(long, requires = "against")]
     timing: bool,
     /// How what is said is cut: `whole`, `every` (between all bytes), `recorded`, or into pieces of N bytes
-    /// [default: every cut there is; with --against: whole]
+    /// [default: every cut there is, in long plays a part of them; with --against: whole]
     #[arg(long, value_name = "N|every|recorded|whole")]
     split: Option<Split>,
     /// How many seconds to wait for what must come
@@ -128,10 +128,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(server) => over_the_network(&arguments, server.clone(), &files, &mut report)?,
         None => through_the_core(&arguments, &files, &mut report),
     }
+    let went = report.summary();
     if let Some(file) = &arguments.junit {
         report.write_junit(file).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
-    report.summary()
+    went
 }
 
 /// The plays at a path, in the order of their names. Each folder is looked into once: links may lead back to it.
