@@ -212,7 +212,7 @@ fn many_short_lines_take_no_longer_than_few_long_ones() {
         segments.iter().for_each(|(side, bytes)| scribe.segment(at(0), *side, bytes));
         scribe.finish();
         // It took minutes; where all is recorded by one thread, of everybody.
-        assert!(started.elapsed() < Duration::from_secs(10), "{unit:?}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(30), "{unit:?}: {:?}", started.elapsed());
     }
 }
 

@@ -289,7 +289,7 @@ fn what_cannot_be_performed_is_explained() {
     check(
         &[set.shown(), "--against", &server],
         1,
-        "skipped 1 plays that need settings of their own\n0 passed, 0 failed, 1 skipped",
+        "skipped 1: plays that need settings of their own\n0 passed, 0 failed, 1 skipped",
     );
     check(&[set.shown()], 0, "1 passed, 0 failed");
     check(&["fixtures", "--against", "127.0.0.1:1"], 1, "cannot connect to 127.0.0.1:1: ");

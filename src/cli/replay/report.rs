@@ -93,7 +93,7 @@ impl Report {
             }
         }
         for (why, plays) in &reasons {
-            show(&format!("skipped {plays} plays that {why}"));
+            show(&format!("skipped {plays}: plays that {why}"));
         }
         let mut summary = format!("{passed} passed, {failed} failed");
         if differ > 0 {
