@@ -1,0 +1,207 @@
+"""A cell of the grid: one client of one dialect, through a front and hybridge, to one backend. All ends are compared."""
+
+import contextlib
+import hashlib
+import itertools
+import random
+import secrets
+from dataclasses import dataclass, field
+
+import catalog
+import clients
+import stage
+import tools
+from recipes import NAME
+from wire import Broken, Wire
+
+CELL_SECONDS = 20
+SETTLE_SECONDS = 5
+PROMPT_SECONDS = 1.5
+KEPT_BACK_SECONDS = 3
+ALPHABETS = ("abcdef 0123456789{}[]\":,\\/\t", "äöüßñçéèÅØ", "你好世界电视频道", "😀📺🎉🛰")
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Upstream:
+    name: str
+    title: str
+    url: str  # for hybridge.toml
+    more: str  # further lines there
+    backend: stage.Backend
+    is_stream: bool = False
+
+    def closed(self, dialect):
+        """What the backend notices when a client closes."""
+        if self.is_stream:
+            return "gone"
+        return {"hixie-75": "1001", "hixie-76": "1000"}.get(dialect, "4001 done")
+
+
+def start_upstreams(folder, names):
+    """The backends, all of them the harness's own, started; and a note for each that this machine cannot have."""
+    here = tools.INTEROP / "fronts" / "backends"
+    node = {"NODE_PATH": str(tools.MODULES)}
+    rows = (
+        ("ws", "npm ws", "ws", "", lambda: (tools.npm_version("ws"), (tools.node(), here / "ws.js"), node)),
+        ("websockets", "Python websockets", "ws", "", lambda: (
+            tools.pip_version("requirements.txt", "websockets"), (*catalog.python(), here / "websockets_server.py"),
+            {"PYTHONPATH": str(tools.pip_packages("requirements.txt"))})),
+        ("sse", "npm better-sse", "sse+http", 'send = "/sse/say"\n', lambda: (
+            tools.npm_version("better-sse"), (tools.node(), here / "sse.js"), node)),
+    )
+    started = []
+    for name, title, scheme, more, install in rows:
+        if names and name not in names:
+            continue
+        version, command, environment = install()
+        program = catalog.Program(version, command, environment)
+        backend = stage.Backend(None, program, folder / f"backend-{name}.log")
+        started.append(Upstream(name, f"{title} {version}", f"{scheme}://{backend.address}", more, backend, name == "sse"))
+    return started
+
+
+@dataclass
+class Outcome:
+    kind: str  # passed, failed, or known: the front's own fault, and nothing else
+    notes: list = field(default_factory=list)
+    fault: str = ""
+
+
+def perform(front_stage, port_name, upstream, dialect, segments, context=None, tls=None):
+    """Performs a cell. `context` is the client's TLS; `tls` the version and the certificate that it must get."""
+    number = next(_numbers)
+    plan = Plan(front_stage, port_name, upstream, dialect, segments, number)
+    notes, complaints, said, heard, waited = [], [], [], [], 0
+    try:
+        if dialect == clients.HTTP:
+            browser = clients.Browser(front_stage.ports[port_name], plan.address, context, plan.host, plan.target)
+            browse(browser, plan.messages, said, heard)
+        else:
+            with contextlib.closing(Wire(front_stage.ports[port_name], plan.address, CELL_SECONDS, context, NAME)) as wire:
+                if tls and (wire.tls_version, wire.certificate) != tls:
+                    notes.append(f"client: {wire.tls_version} instead of {tls[0]}, or the certificate is another's")
+                client = clients.Client(dialect, segments, wire, plan.url, plan.host, plan.target, plan.protocol)
+                complaints = client.complaints
+                converse(client, plan.messages, said, heard)
+                waited = client.close()
+    except Broken as problem:
+        notes.append(f"client: {problem}")
+    # Who never got in leaves no record to wait for.
+    seconds = SETTLE_SECONDS if said and plan.closed else 0.2
+    records = upstream.backend.records(plan.ident, seconds)
+    notes += plan.differences(records, said, heard)
+    if waited > PROMPT_SECONDS:
+        notes.append(f"client: the connection ends {waited:.1f} s after the close")
+    fault = front_stage.front.fault(dialect, segments)
+    if fault and tuple(name for name, _ in complaints) == fault.complaints:
+        return Outcome("failed" if notes else "known", notes, f"{front_stage.front.name}, {fault.reason}")
+    notes[:0] = [f"client: {name}: {text}" for name, text in complaints]
+    if fault and not notes:
+        notes.append(f"passes, where the front is known not to: {fault.reason}")
+    return Outcome("failed" if notes else "passed", notes)
+
+
+def converse(client, messages, said, heard):
+    """`said` and `heard` are filled as it goes on, so that they tell how far it came."""
+    first, short, long = messages[0], messages[1:-1], messages[-1]
+    said.append(first)
+    is_sent = client.open(first)
+    heard.append(client.receive())  # the backend's greeting
+    if not is_sent:
+        client.send(first)
+    elif not client.wire.comes_within(KEPT_BACK_SECONDS):
+        client.complain("kept back", "what came with the head is kept back until more comes")
+    said += short
+    for message in short:
+        client.send(message)
+    heard += [client.receive() for _ in (first, *short)]
+    said.append(long)
+    client.send(long)
+    heard.append(client.receive())
+
+
+def browse(browser, messages, said, heard):
+    with contextlib.closing(browser):
+        browser.open()
+        heard.append(browser.receive())
+        for message in messages:
+            said.append(message)
+            browser.send(message)
+            heard.append(browser.receive())
+
+
+class Plan:
+    def __init__(self, front_stage, port_name, upstream, dialect, segments, number):
+        self.ident = f"{number}-{secrets.token_hex(4)}"
+        # Of its own, so that nobody else's can be told in its place.
+        self.address = f"127.77.{number // 250 + 1}.{number % 250 + 1}"
+        self.scheme = "ws" if port_name == "plain" else "wss"
+        # The front's port is not the one that devices know, as where a firewall maps ports; and some have the usual one.
+        self.host = NAME if segments == "whole" else f"{NAME}:8{number % 1000:03}"
+        # What fronts like to write otherwise.
+        self.target = f"/{upstream.name}/a%2Fb//c%20d/?id={self.ident}&x=%E4%BD%A0+1"
+        self.url = f"{self.scheme}://{self.host}{self.target}"
+        self.protocol = "chat" if segments == "two" and not upstream.is_stream else None
+        # A front that waits for the next event does not see a browser leave before it writes that.
+        self.closed = None if dialect == clients.HTTP else upstream.closed(dialect)
+        self.told = expected_headers(front_stage, self)
+        rest = (1, 124, 125, 126, 65_536, 70_000)
+        self.messages = [text_of(17), *(text_of(length) for length in rest)]
+
+    def differences(self, records, said, heard):
+        """Where the ends did not see the same."""
+        if not records:
+            yield "backend: nothing at all of this connection"
+            return
+        of = {event: [record for record in records if record["event"] == event]
+              for event in ("open", "heard", "said", "close", "error")}
+        for error in of["error"]:
+            yield f"backend: {error['message']}"
+        if [record["target"] for record in of["open"]] != [self.target]:
+            yield f"backend: target: expected {self.target}, saw {[record['target'] for record in of['open']]}"
+        headers = of["open"][0]["headers"] if of["open"] else []
+        for name, expected in self.told.items():
+            values = [value for field, value in headers if field == name]
+            if values != expected:
+                yield f"backend: {name}: expected {expected}, saw {values}"
+        yield from compare("backend heard", [("text", *seen(text)) for text in said],
+                           [(record["type"], record["length"], record["sha1"]) for record in of["heard"]])
+        yield from compare("client heard", [(record["length"], record["sha1"]) for record in of["said"]],
+                           [seen(text) for text in heard])
+        if len(heard) != len(self.messages) + 1:
+            yield f"client: heard {len(heard)} of {len(self.messages) + 1} messages"
+        if self.closed and [record["how"] for record in of["close"]] != [self.closed]:
+            yield f"backend: close: expected {self.closed}, saw {[record['how'] for record in of['close']]}"
+
+
+def expected_headers(front_stage, plan):
+    """What the backend must be told, header by header."""
+    return {"host": [plan.host], "origin": [clients.ORIGIN], "cookie": ["sid=a1"]}
+
+
+def text_of(length):
+    """Text of so many bytes that was never said before."""
+    if length < 30:
+        # No blank: better-sse writes none before data, so that one at its start would be taken for it.
+        return secrets.token_hex(length)[:length]
+    if length == 65_536:
+        return secrets.token_hex(length // 2)
+    text = secrets.token_hex(8)
+    alphabet = random.choice(ALPHABETS)
+    text += "".join(random.choices(alphabet, k=(length - 16) // len(alphabet[-1].encode())))
+    return text + "." * (length - len(text.encode()))
+
+
+def seen(text):
+    data = text.encode()
+    return len(data), hashlib.sha1(data).hexdigest()
+
+
+def compare(what, expected, found):
+    for number, (wanted, got) in enumerate(zip(expected, found)):
+        if wanted != got:
+            yield f"{what}: message {number + 1}: expected {wanted}, saw {got}"
+            return
+    if len(expected) != len(found):
+        yield f"{what}: expected {len(expected)} messages, saw {len(found)}"
