@@ -1,10 +1,13 @@
-"""A cell of the grid: one client of one dialect, through a front and hybridge, to one backend. All ends are compared."""
+"""A cell of the grid: a client of some dialect, through a front and hybridge, to a backend. All ends are compared."""
 
 import contextlib
 import hashlib
 import itertools
+import os
 import random
 import secrets
+import ssl
+import struct
 from dataclasses import dataclass, field
 
 import catalog
@@ -39,7 +42,7 @@ class Upstream:
 
 
 def start_upstreams(folder, names):
-    """The backends, all of them the harness's own, started; and a note for each that this machine cannot have."""
+    """The backends, each at work; `names` says which, if not all."""
     here = tools.INTEROP / "fronts" / "backends"
     node = {"NODE_PATH": str(tools.MODULES)}
     rows = (
@@ -57,7 +60,8 @@ def start_upstreams(folder, names):
         version, command, environment = install()
         program = catalog.Program(version, command, environment)
         backend = stage.Backend(None, program, folder / f"backend-{name}.log")
-        started.append(Upstream(name, f"{title} {version}", f"{scheme}://{backend.address}", more, backend, name == "sse"))
+        url = f"{scheme}://{backend.address}"
+        started.append(Upstream(name, f"{title} {version}", url, more, backend, name == "sse"))
     return started
 
 
@@ -68,19 +72,29 @@ class Outcome:
     fault: str = ""
 
 
+@dataclass(frozen=True)
+class Tls:
+    """What a client must get."""
+
+    version: ssl.TLSVersion
+    certificate: bytes
+    is_own: bool  # hybridge's, and not the front's
+
+
 def perform(front_stage, port_name, upstream, dialect, segments, context=None, tls=None):
-    """Performs a cell. `context` is the client's TLS; `tls` the version and the certificate that it must get."""
+    """Performs a cell. `context` is the client's TLS, and `tls` what it must get."""
     number = next(_numbers)
-    plan = Plan(front_stage, port_name, upstream, dialect, segments, number)
+    port = front_stage.ports[port_name]
+    plan = Plan(front_stage, port_name, upstream, dialect, segments, number, tls is not None and tls.is_own)
     notes, complaints, said, heard, waited = [], [], [], [], 0
     try:
         if dialect == clients.HTTP:
-            browser = clients.Browser(front_stage.ports[port_name], plan.address, context, plan.host, plan.target)
+            browser = clients.Browser(port, plan.address, context, plan.host, plan.target)
             browse(browser, plan.messages, said, heard)
         else:
-            with contextlib.closing(Wire(front_stage.ports[port_name], plan.address, CELL_SECONDS, context, NAME)) as wire:
-                if tls and (wire.tls_version, wire.certificate) != tls:
-                    notes.append(f"client: {wire.tls_version} instead of {tls[0]}, or the certificate is another's")
+            with contextlib.closing(Wire(port, plan.address, CELL_SECONDS, context, NAME)) as wire:
+                if tls and (wire.tls_version, wire.certificate) != (tls.version, tls.certificate):
+                    notes.append(f"client: got {wire.tls_version.name}, or another's certificate")
                 client = clients.Client(dialect, segments, wire, plan.url, plan.host, plan.target, plan.protocol)
                 complaints = client.complaints
                 converse(client, plan.messages, said, heard)
@@ -100,6 +114,21 @@ def perform(front_stage, port_name, upstream, dialect, segments, context=None, t
     if fault and not notes:
         notes.append(f"passes, where the front is known not to: {fault.reason}")
     return Outcome("failed" if notes else "passed", notes)
+
+
+def greet(front_stage, port_name):
+    """A ClientHello as SSL 2.0 wrote it, in which OpenSSL before 1.0 offers TLS 1.0: that must be agreed on."""
+    suites = b"".join(b"\0" + struct.pack(">H", suite) for suite in (0x002F, 0x0035, 0x000A))
+    hello = b"\x01\x03\x01" + struct.pack(">HHH", len(suites), 0, 32) + suites + os.urandom(32)
+    try:
+        with contextlib.closing(Wire(front_stage.ports[port_name], "127.0.0.1", PROMPT_SECONDS)) as wire:
+            wire.send(struct.pack(">H", 0x8000 | len(hello)) + hello)
+            answer = wire.exactly(6)
+    except Broken as problem:
+        return Outcome("failed", [f"client: {problem}"])
+    # A record of TLS 1.0 with a ServerHello.
+    is_answered = answer[:3] == b"\x16\x03\x01" and answer[5] == 2
+    return Outcome("passed") if is_answered else Outcome("failed", [f"client: answered {answer!r}"])
 
 
 def converse(client, messages, said, heard):
@@ -132,12 +161,12 @@ def browse(browser, messages, said, heard):
 
 
 class Plan:
-    def __init__(self, front_stage, port_name, upstream, dialect, segments, number):
+    def __init__(self, front_stage, port_name, upstream, dialect, segments, number, is_own):
         self.ident = f"{number}-{secrets.token_hex(4)}"
         # Of its own, so that nobody else's can be told in its place.
         self.address = f"127.77.{number // 250 + 1}.{number % 250 + 1}"
         self.scheme = "ws" if port_name == "plain" else "wss"
-        # The front's port is not the one that devices know, as where a firewall maps ports; and some have the usual one.
+        # Not the front's port, as where a firewall maps them; and sometimes the usual one, which is left out.
         self.host = NAME if segments == "whole" else f"{NAME}:8{number % 1000:03}"
         # What fronts like to write otherwise.
         self.target = f"/{upstream.name}/a%2Fb//c%20d/?id={self.ident}&x=%E4%BD%A0+1"
@@ -145,7 +174,7 @@ class Plan:
         self.protocol = "chat" if segments == "two" and not upstream.is_stream else None
         # A front that waits for the next event does not see a browser leave before it writes that.
         self.closed = None if dialect == clients.HTTP else upstream.closed(dialect)
-        self.told = expected_headers(front_stage, self)
+        self.told = expected_headers(front_stage.front, self, is_own)
         rest = (1, 124, 125, 126, 65_536, 70_000)
         self.messages = [text_of(17), *(text_of(length) for length in rest)]
 
@@ -175,9 +204,23 @@ class Plan:
             yield f"backend: close: expected {self.closed}, saw {[record['how'] for record in of['close']]}"
 
 
-def expected_headers(front_stage, plan):
+def expected_headers(front, plan, is_own):
     """What the backend must be told, header by header."""
-    return {"host": [plan.host], "origin": [clients.ORIGIN], "cookie": ["sid=a1"]}
+    proto = "https" if plan.scheme == "wss" and (front.tells_tls or is_own) else "http"
+    host = f'"{plan.host}"' if ":" in plan.host else plan.host
+    told = {
+        "host": [plan.host], "origin": [clients.ORIGIN], "cookie": ["sid=a1"],
+        "x-forwarded-for": [plan.address],
+        "x-forwarded-proto": [proto],
+        "x-forwarded-host": [plan.host],
+        "x-forwarded-port": [],
+        "x-real-ip": [],
+        "forwarded": [f"for={plan.address};host={host};proto={proto}"],
+    }
+    if front.is_hop:
+        told["x-forwarded-for"][0] += ", 127.0.0.1"
+        told["forwarded"][0] += f", for=127.0.0.1;host={host};proto=http"
+    return told
 
 
 def text_of(length):

@@ -44,7 +44,7 @@ def segments_of(dialect):
 
 
 class Client:
-    """One connection of one client. `complaints` are what a strict one of the dialect would not have taken: (name, text)."""
+    """A connection of a client. `complaints` are what a strict one would not have taken, as (name, text)."""
 
     def __init__(self, dialect, segments, wire, url, host, target, protocol=None):
         self.dialect = dialect
@@ -284,7 +284,7 @@ def _masked(opcode, data):
 
 
 class Browser:
-    """A browser of today with an EventSource, whose requests are plain HTTP: events must come while the stream is open."""
+    """A browser's EventSource, whose requests are plain HTTP. Events must come while the stream is open."""
 
     def __init__(self, port, source, context, host, target):
         self._make = lambda: _http(port, source, context)

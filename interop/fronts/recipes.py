@@ -1,4 +1,4 @@
-"""The fronts: the recipe of each from examples/, with ports and paths of this run, started before a hybridge of its own."""
+"""The fronts: each recipe of examples/, with ports and paths of this run put in, before a hybridge of its own."""
 
 import os
 import random
@@ -42,6 +42,8 @@ class Front:
     ports: tuple = ("plain",)  # what its recipe listens on: plain, tls, and inner ones that nobody dials
     prepare: Callable = None
     also: Callable = None  # installs more
+    is_hop: bool = False  # it names clients by X-Forwarded-For, and so is one of those whom backends are told of
+    tells_tls: bool = True  # hybridge is told which clients came by TLS
     faults: dict = field(default_factory=dict)  # by dialect and segments, None for all
 
     def fault(self, dialect, segments):
@@ -52,7 +54,7 @@ class Front:
 
 
 def put(text, values, where):
-    """Every word of the recipe that belongs to its place is there, and becomes one of the run's; no other such is left."""
+    """Puts the run's values in the place of the recipe's, each of which is there; no other port or path is left."""
     rest = "".join(line for line in text.splitlines(keepends=True) if not line.lstrip().startswith(("#", ";")))
     for word, value in values.items():
         if word not in rest:
@@ -73,10 +75,8 @@ def nginx(front, stage):
     }, front.recipe))
     temporary = "\n".join(f"{kind}_temp_path {stage.folder};" for kind in
                           ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    # One process, which dies with the run.
-    main = stage.write("nginx.conf", f"daemon off;\nmaster_process off;\npid {stage.folder}/pid;\nerror_log stderr;\n"
-                       f"events {{}}\nhttp {{\naccess_log {stage.folder}/access.log;\n{temporary}\ninclude {recipe};\n}}\n")
-    return ("-e", "stderr", "-p", stage.folder, "-c", main)
+    http = f"http {{\naccess_log {stage.folder}/access.log;\n{temporary}\ninclude {recipe};\n}}\n"
+    return nginx_options(stage, http)
 
 
 def nginx_stream(front, stage):
@@ -85,10 +85,13 @@ def nginx_stream(front, stage):
         "127.0.0.1:8080": f"127.0.0.1:{stage.ports['hybridge']}",
     }, front.recipe)
     module = stream_module()
-    load = f"load_module {module};\n" if module else ""
-    main = stage.write("nginx.conf", f"{load}daemon off;\nmaster_process off;\npid {stage.folder}/pid;\nerror_log stderr;\n"
-                       f"events {{}}\n{recipe}")
-    return ("-e", "stderr", "-p", stage.folder, "-c", main)
+    return nginx_options(stage, recipe, f"load_module {module};\n" if module else "")
+
+
+def nginx_options(stage, server, load=""):
+    # One process, which dies with the run.
+    text = f"{load}daemon off;\nmaster_process off;\npid {stage.folder}/pid;\nerror_log stderr;\nevents {{}}\n{server}"
+    return ("-e", "stderr", "-p", stage.folder, "-c", stage.write("nginx.conf", text))
 
 
 def stream_module():
@@ -112,9 +115,8 @@ def apache(front, stage):
     }, front.recipe))
     modules = next(folder for folder in (stage.program.parents[1] / "lib/apache2/modules", "/usr/lib/apache2/modules")
                    if os.path.isdir(folder))
-    lines = [f"LoadModule {name}_module {modules}/mod_{name}.so"
-             for name in ("mpm_event", "authz_core", "headers", "macro", "proxy", "proxy_http", "proxy_wstunnel", "rewrite",
-                          "socache_shmcb", "ssl")]
+    names = "mpm_event authz_core headers macro proxy proxy_http proxy_wstunnel rewrite socache_shmcb ssl"
+    lines = [f"LoadModule {name}_module {modules}/mod_{name}.so" for name in names.split()]
     lines += [f"Listen 127.0.0.1:{stage.ports[port]}" for port in ("plain", "tls")]
     lines += [f"ServerRoot {stage.folder}", f"DefaultRuntimeDir {stage.folder}", f"PidFile {stage.folder}/pid",
               "ErrorLog /dev/stderr", f"ServerName {NAME}", "LogLevel warn"]
@@ -140,8 +142,8 @@ def haproxy(front, stage):
 
 def varnish(front, stage):
     recipe = put(stage.recipe(), {'.port = "8080"': f'.port = "{stage.ports["hybridge"]}"'}, front.recipe)
-    return ("-F", "-j", "none", "-n", stage.folder / "work", "-a", f"127.0.0.1:{stage.ports['plain']}", "-T", "none",
-            "-s", "malloc,16m", "-p", "pipe_timeout=7200", "-p", "thread_pool_min=20", "-p", f"vmod_path={stage.folder}",
+    return ("-F", "-j", "none", "-n", stage.folder / "work", "-T", "none", "-s", "malloc,16m",
+            "-p", "pipe_timeout=7200", "-p", "thread_pool_min=20", "-a", f"127.0.0.1:{stage.ports['plain']}",
             "-f", stage.write(front.file, recipe))
 
 
@@ -173,28 +175,31 @@ def stunnel(front, stage):
 BOTH = ("plain", "tls")
 FRONTS = (
     Front("none"),
-    Front("nginx", "nginx", "hybridge.conf", ("nginx", "nginx-light"), ports=BOTH, prepare=nginx,
+    Front("nginx", "nginx", "hybridge.conf", ("nginx", "nginx-light"), ports=BOTH, prepare=nginx, is_hop=True,
           faults={("hixie-75", None): Fault(
-              ("first lines",), "hixie-75: writes Server and Date between the first lines of the answer, and no setting of "
-                                "nginx changes it: strict clients leave")}),
+              ("first lines",), "hixie-75: writes Server and Date between the first lines of the answer, whatever is set: "
+                                "strict clients leave")}),
     Front("nginx stream", "nginx-stream", "hybridge.conf", ("nginx", "nginx-light"), prepare=nginx_stream,
           also=stream_module),
-    Front("Apache", "apache", "hybridge.conf", ("apache2", "apache2-bin"), ports=BOTH, prepare=apache,
+    Front("Apache", "apache", "hybridge.conf", ("apache2", "apache2-bin"), ports=BOTH, prepare=apache, is_hop=True,
           faults={("hixie-75", "frame"): Fault(
-              ("kept back",), "hixie-75: keeps back what comes with the request until more comes; no such client sends any")}),
+              ("kept back",), "hixie-75: keeps back what comes with the request until more comes; no such client sends "
+                              "any")}),
     Front("HAProxy", "haproxy", "haproxy.cfg", ("haproxy", "haproxy"), prepare=haproxy),
     Front("Varnish", "varnish", "default.vcl", ("varnishd", "varnish"), ("-V",), prepare=varnish),
     Front("hitch", "hitch", "hitch.conf", ("hitch", "hitch"), ("--version",), ("tls",), hitch),
-    Front("stunnel", "stunnel", "stunnel.conf", ("stunnel", "stunnel4"), ("-version",), ("tls",), stunnel),
+    Front("stunnel", "stunnel", "stunnel.conf", ("stunnel", "stunnel4"), ("-version",), ("tls",), stunnel,
+          tells_tls=False),
 )
 OLD = (
     Front("hitch", "old-tls-hitch", "hitch.conf", ("hitch", "hitch"), ("--version",), ("tls",), hitch),
     Front("HAProxy", "old-tls-haproxy", "haproxy.cfg", ("haproxy", "haproxy"), ("-v",), ("tls",), haproxy),
-    Front("stunnel", "old-tls-stunnel", "stunnel.conf", ("stunnel", "stunnel4"), ("-version",), ("tls",), stunnel),
+    Front("stunnel", "old-tls-stunnel", "stunnel.conf", ("stunnel", "stunnel4"), ("-version",), ("tls",), stunnel,
+          tells_tls=False),
     Front("one port, HAProxy", "one-port-haproxy", "haproxy.cfg", ("haproxy", "haproxy"), ("-v",),
           ("tls", "old", "inner"), haproxy),
     Front("one port, hitch", "one-port-hitch", "hitch.conf", ("hitch", "hitch"), ("--version",),
-          ("tls", "old", "inner"), hitch),
+          ("tls", "old", "inner"), hitch, tells_tls=False),
 )
 
 
@@ -223,7 +228,7 @@ class Certificates:
 
 
 class Stage:
-    """A front and its hybridge, both running: `ports` has what clients dial, by the names that the front has for them."""
+    """A front and its hybridge, both at work: `ports` has what clients dial, by name."""
 
     def __init__(self, front, hybridge, upstreams, folder, certificates):
         self.front, self.folder, self.certificates = front, folder, certificates
@@ -263,7 +268,8 @@ class Stage:
         text = self.recipe("hybridge.toml") if self.front.recipe else NO_FRONT
         values = {"127.0.0.1:8080": f"127.0.0.1:{self.ports[self.backdoor]}"}
         if "inner" in self.ports:
-            values |= {"0.0.0.0:443": f"127.0.0.1:{self.ports['tls']}", "127.0.0.1:8443": f"127.0.0.1:{self.ports['old']}",
+            values |= {"0.0.0.0:443": f"127.0.0.1:{self.ports['tls']}",
+                       "127.0.0.1:8443": f"127.0.0.1:{self.ports['old']}",
                        "/etc/hybridge/fullchain.pem": str(self.certificates.own[0]),
                        "/etc/hybridge/privkey.pem": str(self.certificates.own[1])}
         head, route = text.split("[[route]]\n")
@@ -298,7 +304,8 @@ class Stage:
         return said[-1] if name == "hybridge" and said and child.complaint() == "without a word" else child.complaint()
 
     def trouble(self):
-        return [f"{name} has ended: {self.complaint(name, child)}" for name, child in self.children if not child.is_running()]
+        dead = [(name, child) for name, child in self.children if not child.is_running()]
+        return [f"{name} has ended: {self.complaint(name, child)}" for name, child in dead]
 
     def stop(self):
         for _, child in self.children:

@@ -50,7 +50,7 @@ class Wire:
         self._flush()
         self._tls = tls
         self.certificate = tls.getpeercert(binary_form=True)
-        self.tls_version = tls.version()
+        self.tls_version = ssl.TLSVersion[tls.version().replace(".", "_")]
 
     def _flush(self):
         if self._outgoing.pending:
