@@ -13,6 +13,9 @@ pub mod event;
 pub mod http;
 pub mod utf8;
 
+pub mod arrival;
+pub mod preamble;
+
 pub mod dialect;
 
 pub mod config;

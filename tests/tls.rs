@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use hybridge::config::{Config, Upstream, UpstreamTls};
 use hybridge::proxy::Server;
-use hybridge::proxy::tls::{Stream, Tls, TlsError, TlsFault, Trust, TrustError};
+use hybridge::proxy::stream::Stream;
+use hybridge::proxy::tls::{Tls, TlsError, TlsFault, Trust, TrustError};
 use rcgen::date_time_ymd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

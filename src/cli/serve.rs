@@ -111,7 +111,8 @@ fn config(arguments: Arguments) -> Result<Config, Failure> {
         route.max_message = arguments.max_message.or(route.max_message);
     }
     if arguments.upstream_insecure || arguments.upstream_ca.is_some() {
-        config.upstream_tls = UpstreamTls { ca: arguments.upstream_ca, insecure: arguments.upstream_insecure };
+        let (ca, insecure) = (arguments.upstream_ca, arguments.upstream_insecure);
+        config.upstream_tls = UpstreamTls { ca, insecure, ..config.upstream_tls };
     }
     config.threads = arguments.threads.or(config.threads);
     config.log_level = arguments.log_level.unwrap_or(config.log_level);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
@@ -14,6 +13,7 @@ use super::passthrough::{self, Pool};
 use super::random::Fresh;
 use super::relay::{Carried, relay};
 use super::sse::{self, Begun, Feed};
+use super::stream::Stream;
 use super::tls::Tls;
 use super::upstream::{self, Consented};
 use crate::config::{Config, Protocol, Route};
@@ -57,7 +57,7 @@ enum Ended {
 
 /// A connection that is open on both sides.
 struct Open<'s> {
-    downstream: (TcpStream, Vec<u8>),
+    downstream: (Stream, Vec<u8>),
     upstream: Upstream<'s>,
     conversation: Conversation,
     /// For the log: what was asked for, and where it went.
@@ -91,7 +91,7 @@ impl Upstream<'_> {
 }
 
 /// Serves a client from its first byte to its last.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+pub async fn serve(stream: Stream, peer: SocketAddr, shared: Arc<Shared>) {
     // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
     let Some(open) = Box::pin(open(stream, peer, &shared)).await else { return };
     let started = Instant::now();
@@ -116,7 +116,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 /// Reads, serves and answers what comes before an open connection, if one follows.
-async fn open(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<Open<'_>> {
+async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<Open<'_>> {
     let mut buffer = Vec::new();
     loop {
         match shake_hands(&mut stream, &mut buffer, shared).await {
@@ -150,7 +150,7 @@ async fn open(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Optio
 }
 
 /// Serves ordinary requests; returns the connection with what is none, if that comes after them.
-async fn http(stream: TcpStream, buffer: Vec<u8>, peer: SocketAddr, shared: &Shared) -> Option<(TcpStream, Vec<u8>)> {
+async fn http(stream: Stream, buffer: Vec<u8>, peer: SocketAddr, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
     match passthrough::serve(stream, buffer, &shared.config, &shared.pool, &shared.drain).await {
         Ok((stream, rest)) if !rest.is_empty() && !shared.drain.has_started() => Some((stream, rest)),
         Ok((stream, _)) => {
@@ -174,11 +174,7 @@ enum Greeted<'c> {
 
 /// Reads the first request, and if it is an opening handshake performs it on both sides. What the client sent beyond
 /// it stays in `buffer`.
-async fn shake_hands<'c>(
-    stream: &mut TcpStream,
-    buffer: &mut Vec<u8>,
-    shared: &'c Shared,
-) -> Result<Greeted<'c>, Ended> {
+async fn shake_hands<'c>(stream: &mut Stream, buffer: &mut Vec<u8>, shared: &'c Shared) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
     let (opening, route, taken) = match greeting(stream, buffer, config, &shared.drain).await? {
         Received::Opening { opening, route, taken } => (*opening, route, taken),
@@ -212,7 +208,9 @@ async fn shake_hands<'c>(
 /// Performs the opening handshake at the route's upstream.
 async fn dial<'c>(opening: &Opening, route: &'c Route, shared: &'c Shared) -> Result<Upstream<'c>, Refusal> {
     match route.upstream.protocol {
-        Protocol::WebSocket => upstream::open(opening, route, &shared.config).await.map(Upstream::WebSocket),
+        Protocol::WebSocket => {
+            upstream::open(opening, route, &shared.config, &shared.tls).await.map(Upstream::WebSocket)
+        }
         Protocol::Events => {
             let begun = sse::open(opening, route, &shared.config, &shared.posts, &shared.tls).await?;
             Ok(Upstream::Events(Box::new(begun)))
@@ -222,7 +220,7 @@ async fn dial<'c>(opening: &Opening, route: &'c Route, shared: &'c Shared) -> Re
 
 /// Reads until it is known what the client wants.
 async fn greeting<'c>(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut Vec<u8>,
     config: &'c Config,
     drain: &Drain,
@@ -253,7 +251,7 @@ async fn greeting<'c>(
 }
 
 /// Keeps what the client sends before it was answered. Returns only if it should not be answered any more.
-async fn early(stream: &mut TcpStream, buffer: &mut Vec<u8>, opening: &Opening, config: &Config) -> Ended {
+async fn early(stream: &mut Stream, buffer: &mut Vec<u8>, opening: &Opening, config: &Config) -> Ended {
     while buffer.len() < config.limits.head_bytes {
         match stream.read_buf(buffer).await {
             Ok(0) | Err(_) => return Ended::Silently("it went away before the upstream had answered".into()),
@@ -269,7 +267,7 @@ async fn early(stream: &mut TcpStream, buffer: &mut Vec<u8>, opening: &Opening, 
 
 /// Writes the client's 101, and for hixie-76 what answers its challenge.
 async fn answer(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut Vec<u8>,
     opening: &Opening,
     route: &Route,
@@ -277,14 +275,14 @@ async fn answer(
     config: &Config,
 ) -> Result<(), Ended> {
     let gone = |_| Ended::Silently("it went away before it was answered".into());
-    let location = route.public_url.location(&opening.host, &opening.target);
+    let location = route.public_url.location(false, &opening.host, &opening.target);
     let mut answer = opening.answer(agreed, &location);
     if !matches!(opening.proof, Proof::Numbers(..)) {
-        return stream.write_all(&answer).await.map_err(gone);
+        return say(stream, &answer).await.map_err(gone);
     }
     if buffer.len() < KEY3 {
         // Fronts hold the eight bytes back until they have seen a 101, so they cannot be waited for before it.
-        stream.write_all(&answer).await.map_err(gone)?;
+        say(stream, &answer).await.map_err(gone)?;
         answer.clear();
         let deadline = Instant::now() + config.timeouts.key3;
         while buffer.len() < KEY3 {
@@ -299,7 +297,7 @@ async fn answer(
     key3.copy_from_slice(&buffer[..KEY3]);
     buffer.drain(..KEY3);
     answer.extend(opening.challenge_answer(key3).into_iter().flatten());
-    stream.write_all(&answer).await.map_err(gone)
+    say(stream, &answer).await.map_err(gone)
 }
 
 /// Tells an upstream that agreed that the client is gone.
@@ -310,19 +308,25 @@ async fn abandon(upstream: Upstream<'_>, opening: &Opening, route: &Route) {
     let mut conversation = handshake::conversation(opening, &consented.agreed, route);
     conversation.ended(Side::Downstream, true, &mut out, &mut Fresh);
     // A courtesy: the end of the stream says the same to those who do not hear it.
-    let _ = timeout(LINGER, consented.stream.write_all(&out.upstream)).await;
+    let _ = timeout(LINGER, say(&mut consented.stream, &out.upstream)).await;
+}
+
+/// Writes all of it; what lies in a TLS buffer is not written.
+async fn say(stream: &mut Stream, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 /// Writes a refusal, and ends the connection.
-async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
-    if let Ok(Ok(())) = timeout(LINGER, stream.write_all(&refusal.to_bytes())).await {
+async fn refuse(mut stream: Stream, refusal: &Refusal) {
+    if let Ok(Ok(())) = timeout(LINGER, say(&mut stream, &refusal.to_bytes())).await {
         end(stream).await;
     }
 }
 
 /// Ends the stream, and gives the client a moment to read what was written: a connection closed while bytes of it are
 /// unread is reset, and the answer lost.
-async fn end(mut stream: TcpStream) {
+async fn end(mut stream: Stream) {
     let drained = async {
         stream.shutdown().await?;
         let mut rest = [0; 1024];

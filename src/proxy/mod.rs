@@ -9,9 +9,11 @@ mod gate;
 mod listen;
 mod passthrough;
 mod permits;
+mod pipe;
 mod random;
 mod relay;
 mod sse;
+pub mod stream;
 pub mod tls;
 mod upstream;
 
@@ -32,6 +34,7 @@ pub use self::drain::Drain;
 pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
+use self::stream::Stream;
 use self::tls::{Tls, Trust, TrustError};
 use crate::config::{Config, Route, UpstreamTls};
 
@@ -86,8 +89,8 @@ impl Server {
         let threads = config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
-        for address in &config.listen {
-            let (bound, sockets) = listen::bind(*address, threads).map_err(StartError::Bind)?;
+        for listener in &config.listeners {
+            let (bound, sockets) = listen::bind(listener.address, threads).map_err(StartError::Bind)?;
             addresses.push(bound);
             for (of_thread, socket) in listeners.iter_mut().zip(sockets) {
                 of_thread.push(socket);
@@ -203,7 +206,7 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits:
                 listen::tune(&stream);
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    connection::serve(stream, peer, shared).await;
+                    connection::serve(Stream::Plain(stream), peer, shared).await;
                     drop(permit);
                 });
             }

@@ -18,12 +18,12 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::drain::Drain;
 use super::gate::{Done, Gate, Progress};
+use super::stream::Stream;
 use super::tls::Tls;
 use crate::config::{Config, Timeouts, UpstreamHost};
 
@@ -123,12 +123,12 @@ type Answer = Response<Tracked<Either<Incoming, Full<Bytes>>>>;
 /// # Errors
 /// The client sent what hyper cannot read, or went away.
 pub async fn serve(
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
     config: &Arc<Config>,
     pool: &Pool,
     drain: &Drain,
-) -> hyper::Result<(TcpStream, Vec<u8>)> {
+) -> hyper::Result<(Stream, Vec<u8>)> {
     let progress = Arc::new(Progress::default());
     let gate = Gate::new(stream, buffer, Arc::clone(config), Arc::clone(&progress));
     let service = service_fn(|request: Request<Incoming>| {

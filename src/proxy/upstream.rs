@@ -3,11 +3,13 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::stream::Stream;
+use super::tls::Tls;
 use super::{listen, random};
-use crate::config::{Config, Route, Timeouts, Upstream, UpstreamHost};
+use crate::config::{Config, Place, Route, Timeouts, Upstream, UpstreamHost};
 use crate::dialect::hybi;
 use crate::dialect::opening::{Agreed, Opening};
 use crate::handshake::consent;
@@ -16,7 +18,7 @@ use crate::http::Refusal;
 /// A backend that agreed.
 pub struct Consented {
     /// The connection to it.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// What was agreed.
     pub agreed: Agreed,
     /// Frames that came with the answer.
@@ -27,8 +29,8 @@ pub struct Consented {
 ///
 /// # Errors
 /// What the client is told instead.
-pub async fn open(opening: &Opening, route: &Route, config: &Config) -> Result<Consented, Refusal> {
-    let mut stream = connect(&route.upstream, &config.timeouts).await?;
+pub async fn open(opening: &Opening, route: &Route, config: &Config, tls: &Tls) -> Result<Consented, Refusal> {
+    let mut stream = connect(&route.upstream, tls, &config.timeouts).await?;
     match timeout(config.timeouts.handshake, shake_hands(&mut stream, opening, route, config)).await {
         Ok(Ok((agreed, early))) => Ok(Consented { stream, agreed, early }),
         Ok(Err(refusal)) => Err(refusal),
@@ -36,23 +38,48 @@ pub async fn open(opening: &Opening, route: &Route, config: &Config) -> Result<C
     }
 }
 
-/// Connects to a backend.
+/// Connects to a backend, over TLS if that is said of it.
 ///
 /// # Errors
 /// What the client is told instead.
-pub async fn connect(upstream: &Upstream, timeouts: &Timeouts) -> Result<TcpStream, Refusal> {
-    let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
-    let stream = match timeout(timeouts.connect, connecting).await {
-        Ok(Ok(stream)) => stream,
+pub async fn connect(upstream: &Upstream, tls: &Tls, timeouts: &Timeouts) -> Result<Stream, Refusal> {
+    let Some(place) = upstream.servers.first() else {
+        return Err(Refusal::new(502, "the route has no server"));
+    };
+    let (stream, host) = match timeout(timeouts.connect, reach(place)).await {
+        Ok(Ok(reached)) => reached,
         Ok(Err(error)) => return Err(Refusal::new(502, format!("the upstream cannot be reached: {error}"))),
         Err(_) => return Err(Refusal::new(504, "the upstream did not take the connection within timeouts.connect")),
     };
-    listen::tune(&stream);
-    Ok(stream)
+    match stream {
+        Stream::Plain(stream) if upstream.secure => {
+            match timeout(timeouts.handshake, tls.connect(stream, host)).await {
+                Ok(connected) => {
+                    connected.map_err(|error| Refusal::new(502, format!("the upstream over TLS: {error}")))
+                }
+                Err(_) => {
+                    Err(Refusal::new(504, "the upstream did not finish the TLS handshake within timeouts.handshake"))
+                }
+            }
+        }
+        stream => Ok(stream),
+    }
+}
+
+/// Connects to a server, and says by which name its certificate must know it.
+async fn reach(place: &Place) -> io::Result<(Stream, &str)> {
+    match place {
+        Place::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            listen::tune(&stream);
+            Ok((Stream::Plain(stream), host))
+        }
+        Place::Unix(socket) => Ok((Stream::Unix(UnixStream::connect(socket).await?), "localhost")),
+    }
 }
 
 async fn shake_hands(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     opening: &Opening,
     route: &Route,
     config: &Config,
@@ -70,6 +97,7 @@ async fn shake_hands(
     };
     let request = opening.upstream_request(&route.upstream_target(&opening.target), host, &key);
     stream.write_all(&request).await.map_err(broken)?;
+    stream.flush().await.map_err(broken)?;
     let mut answer = Vec::with_capacity(1024);
     loop {
         if stream.read_buf(&mut answer).await.map_err(broken)? == 0 {

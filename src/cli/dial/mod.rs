@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hybridge::dialect::terms::{Terms, WrongAnswer};
-use hybridge::proxy::tls::{Stream, Tls, TlsFault};
+use hybridge::proxy::stream::Stream;
+use hybridge::proxy::tls::{Tls, TlsFault};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;

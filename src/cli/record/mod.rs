@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use hybridge::config::{LogLevel, Protocol, Upstream, parse_size};
+use hybridge::config::{LogLevel, Place, Protocol, Upstream, parse_size};
 use hybridge::proxy::{bind, tune};
 use hybridge::recording::Manner;
 use tokio::net::{TcpListener, TcpStream};
@@ -144,8 +144,12 @@ async fn accept(listener: TcpListener, upstream: &Upstream, desk: &Desk, recordi
 
 /// Connects to the server.
 async fn dial(upstream: &Upstream) -> io::Result<TcpStream> {
-    let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
-    let stream = timeout(DIAL, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let Some(Place::Tcp { host, port }) = upstream.servers.first() else {
+        return Err(io::Error::other("a recording is made between TCP connections"));
+    };
+    let stream = timeout(DIAL, TcpStream::connect((host.as_str(), *port)))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&stream);
     Ok(stream)
 }

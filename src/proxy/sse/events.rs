@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::super::random::{Fresh, spread};
-use super::super::tls::Stream as Socket;
+use super::super::stream::Stream as Socket;
 use super::source::{Source, Stream, Unopened};
 use crate::conversation::{Conversation, Lost, Output, Side};
 use crate::dialect::opening::stream::is_sendable;

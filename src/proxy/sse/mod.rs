@@ -17,7 +17,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
@@ -28,8 +27,10 @@ use self::posts::Posts;
 use self::source::Source;
 use super::drain::Watch;
 use super::passthrough::Pool;
+use super::pipe::Pipe;
 use super::random::Fresh;
-use super::relay::{BRIEFLY, Carried, KEEP, MAX_ANSWERS, Pipe, SCRATCH, Scratch};
+use super::relay::{BRIEFLY, Carried, KEEP, MAX_ANSWERS, SCRATCH, Scratch};
+use super::stream::Stream;
 use super::tls::Tls;
 use crate::config::{Config, Route, SendFailure, Timeouts};
 use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
@@ -96,7 +97,7 @@ struct Carrier<'s> {
 /// Carries a conversation until the client's stream and the upstream's requests are done with. Beside the client's
 /// stream stands what it sent beyond the handshake.
 pub fn carry<'s>(
-    client: (TcpStream, Vec<u8>),
+    client: (Stream, Vec<u8>),
     begun: Begun<'s>,
     conversation: Conversation,
     drain: Watch,
@@ -201,7 +202,7 @@ impl Carrier<'_> {
     fn client_says(&mut self, bytes: &[u8], cx: &mut Context<'_>, out: &mut Output) {
         let mut input = bytes;
         self.conversation.hears(Side::Downstream, &mut input, out, &mut Fresh);
-        if self.client.waiting() > 0 {
+        if self.client.is_waiting() {
             self.client.answers += out.downstream.len();
         }
         self.client.carry = input.to_vec();
@@ -219,7 +220,7 @@ impl Carrier<'_> {
         if !self.conversation.heeds(Side::Upstream) {
             return false;
         }
-        if self.client.waiting() > 0 {
+        if self.client.is_waiting() {
             self.events.held_up();
             return false;
         }
@@ -300,10 +301,11 @@ impl Carrier<'_> {
     /// Ends the client's stream if the conversation is through with it; true if that changed anything.
     fn finish_client(&mut self, cx: &mut Context<'_>) -> bool {
         let client = &mut self.client;
+        let waiting = client.is_waiting();
         let Some(stream) = &mut client.stream else { return false };
         match client.finish {
             Finish::Open | Finish::Await | Finish::AwaitBriefly => return false,
-            Finish::Flush if !client.unsent.is_empty() => return false,
+            Finish::Flush if waiting => return false,
             Finish::Flush if client.ended => client.drop_stream(),
             Finish::Flush if !client.shut => match Pin::new(stream).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => client.shut = true,
@@ -332,7 +334,7 @@ impl Carrier<'_> {
     fn patience(&self) -> Option<Instant> {
         self.client.stream.as_ref()?;
         // A peer that still has to take what was said before has `timeouts.stall` for that, closing or not.
-        if self.client.waiting() > 0 && !self.client.ended {
+        if self.client.is_waiting() && !self.client.ended {
             return None;
         }
         let patience = match self.client.finish {

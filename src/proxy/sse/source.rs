@@ -5,7 +5,8 @@ use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::super::tls::{Stream as Socket, Tls};
+use super::super::stream::Stream as Socket;
+use super::super::tls::Tls;
 use super::super::{random, upstream};
 use crate::config::{Config, Route, UpstreamHost};
 use crate::dialect::opening::stream::{Addressed, Answer, Open, Start};
@@ -97,7 +98,8 @@ impl<'s> Source<'s> {
     pub async fn ask(&self, last_id: &str) -> Result<Stream, Unopened> {
         let mut target = self.route.upstream_target(&self.start.target);
         for _ in 0..=MAX_HOPS {
-            let mut socket = self.connect().await.map_err(Unopened::Later)?;
+            let connecting = upstream::connect(&self.route.upstream, &self.tls, &self.config.timeouts);
+            let mut socket = connecting.await.map_err(Unopened::Later)?;
             let asked = timeout(self.config.timeouts.handshake, self.ask_at(&target, last_id, &mut socket)).await;
             let (answer, early) = asked.map_err(|_| {
                 let why = "the upstream did not answer the request for events within timeouts.handshake";
@@ -116,20 +118,6 @@ impl<'s> Source<'s> {
             }
         }
         Err(Unopened::Refused(Refusal::new(502, format!("the upstream redirects more than {MAX_HOPS} times"))))
-    }
-
-    /// Connects to the upstream, over TLS if that is said of it.
-    async fn connect(&self) -> Result<Socket, Refusal> {
-        let Config { timeouts, .. } = self.config;
-        let upstream = &self.route.upstream;
-        let stream = upstream::connect(upstream, timeouts).await?;
-        if !upstream.secure {
-            return Ok(Socket::Plain(stream));
-        }
-        match timeout(timeouts.handshake, self.tls.connect(stream, &upstream.host)).await {
-            Ok(connected) => connected.map_err(|error| Refusal::new(502, format!("the upstream over TLS: {error}"))),
-            Err(_) => Err(Refusal::new(504, "the upstream did not finish the TLS handshake within timeouts.handshake")),
-        }
     }
 
     async fn ask_at(&self, target: &str, last_id: &str, socket: &mut Socket) -> Result<(Answer, Vec<u8>), Unopened> {
