@@ -3,6 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/tls.rs"]
+#[allow(dead_code)]
+mod certificates;
+
 mod closing;
 mod command;
 mod events;
@@ -14,3 +18,4 @@ mod passthrough;
 mod refusals;
 mod replay;
 mod streaming;
+mod tls;
