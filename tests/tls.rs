@@ -1,6 +1,7 @@
 //! TLS as a client: who is believed, and what is said of those who are not.
 
 #[path = "support/tls.rs"]
+#[allow(dead_code)]
 mod support;
 
 use std::io::{Read as _, Write as _};

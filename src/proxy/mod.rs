@@ -160,6 +160,15 @@ struct Worker {
     permits: Permits,
 }
 
+/// What is wrong with the certificates, keys and authorities that the configuration names, a line for each file.
+pub fn unusable_files(config: &Config) -> Vec<String> {
+    let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let of_listeners = listeners.filter_map(|tls| Acceptor::new(tls).err()).map(|error| error.to_string());
+    let own = config.upstream_tls.certificate.as_ref();
+    let of_upstreams = Tls::new(&trust(config), own).err().map(|error| error.to_string());
+    of_listeners.chain(of_upstreams).collect()
+}
+
 /// Whom backends are believed to be.
 fn trust(config: &Config) -> Trust {
     let secure = |route: &Route| {
