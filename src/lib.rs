@@ -13,6 +13,8 @@ pub mod event;
 pub mod http;
 pub mod utf8;
 
+pub mod preamble;
+
 pub mod dialect;
 
 pub mod config;
