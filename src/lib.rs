@@ -13,6 +13,7 @@ pub mod event;
 pub mod http;
 pub mod utf8;
 
+pub mod hello;
 pub mod preamble;
 
 pub mod dialect;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// where named after it.
 const FLOORS: [&[&str]; 8] = [
     &["event", "http", "utf8"],
-    &["preamble"],
+    &["hello", "preamble"],
     &["dialect"],
     &["config", "conversation", "sniff"],
     &["handshake"],

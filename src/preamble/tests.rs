@@ -1,3 +1,5 @@
+//! Preambles by hand, at every cut.
+
 use super::*;
 
 fn address(text: &str) -> SocketAddr {
