@@ -1,3 +1,5 @@
+//! Preambles by hand, at every cut.
+
 use super::*;
 
 fn address(text: &str) -> SocketAddr {
@@ -88,7 +90,7 @@ fn lines_that_are_none_are_refused_as_soon_as_they_say_so() {
     refused(b"PROXY TCP6 192.0.2.1 ", 21, Address);
     refused(b"PROXY TCP4 192.0.2.01 ", 22, Address);
     refused(b"PROXY TCP4 192.0.2.256 ", 23, Address);
-    refused(b"PROXY TCP6 fe80::1%eth0 ", 25, Address);
+    refused(b"PROXY TCP6 fe80::1%eth0 ", 24, Address);
     refused(b"PROXY TCP6 [::1] ", 17, Address);
     refused(b"PROXY TCP4 192.0.2.1 203.0.113.9 065 ", 37, Port);
     refused(b"PROXY TCP4 192.0.2.1 203.0.113.9 +65 ", 37, Port);
