@@ -90,6 +90,11 @@ impl Arrival {
         self.own_tls = Some(tls);
     }
     /// stub
+    pub fn is_secure(&self) -> bool {
+        let announced = self.preamble.as_ref().and_then(|preamble| preamble.encrypted());
+        announced.unwrap_or(self.own_tls.is_some())
+    }
+    /// stub
     pub fn to_preamble(&self) -> Preamble {
         Preamble::of(self.client, self.local)
     }

@@ -213,7 +213,7 @@ async fn shake_hands<'c>(
     };
     buffer.drain(..taken);
     opening.check_early(buffer).map_err(Ended::Refused)?;
-    let location = route.public_url.location(arrival.own_tls.is_some(), &opening.host, &opening.target);
+    let location = route.public_url.location(arrival.is_secure(), &opening.host, &opening.target);
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
         upstream = dial(&opening, route, shared) => upstream.map_err(Ended::Refused)?,

@@ -15,6 +15,7 @@ mod handshake;
 mod limits;
 mod matrix;
 mod passthrough;
+mod preambles;
 mod refusals;
 mod replay;
 mod streaming;

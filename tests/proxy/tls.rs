@@ -7,14 +7,14 @@ use std::thread;
 
 use hybridge::config::{Certificate, ClientCertificate, Config, ListenerTls};
 use hybridge::proxy::tls::{Tls, Trust};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use crate::certificates::Authority;
 use crate::support::*;
 
 /// A listener that shows these certificates.
-fn speaks(config: &mut Config, certificates: &[&Certificate]) {
+pub fn speaks(config: &mut Config, certificates: &[&Certificate]) {
     let tls = ListenerTls {
         certificates: certificates.iter().map(|files| (*files).clone()).collect(),
         client_ca: None,
@@ -25,20 +25,31 @@ fn speaks(config: &mut Config, certificates: &[&Certificate]) {
 }
 
 /// The address of a plain port whose connections go on to `server` in TLS, as one for `name`.
-fn through_tls(server: SocketAddr, name: &str, trust: &Trust, own: Option<&Certificate>) -> SocketAddr {
+pub fn through_tls(server: SocketAddr, name: &str, trust: &Trust, own: Option<&Certificate>) -> SocketAddr {
+    carried(Vec::new(), server, name, Tls::new(trust, own).expect("the files are good"))
+}
+
+/// As [`through_tls`], with these bytes before the TLS of each connection.
+pub fn through_tls_after(first: Vec<u8>, server: SocketAddr, name: &str, authority: &Authority) -> SocketAddr {
+    let trust = Trust::File(authority.file.clone());
+    carried(first, server, name, Tls::new(&trust, None).expect("the authority can be read"))
+}
+
+fn carried(first: Vec<u8>, server: SocketAddr, name: &str, tls: Tls) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port of the system's choice is free");
     let address = listener.local_addr().expect("a listener has an address");
-    let (tls, name) = (Tls::new(trust, own).expect("the files are good"), name.to_owned());
+    let name = name.to_owned();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             listener.set_nonblocking(true).expect("an option can be set");
             let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime is there");
             while let Ok((mut plain, _)) = listener.accept().await {
-                let (tls, name) = (tls.clone(), name.clone());
+                let (first, tls, name) = (first.clone(), tls.clone(), name.clone());
                 tokio::spawn(async move {
-                    let stream = TcpStream::connect(server).await.expect("the proxy listens");
+                    let mut stream = TcpStream::connect(server).await.expect("the proxy listens");
                     let _ = (plain.set_nodelay(true), stream.set_nodelay(true));
+                    stream.write_all(&first).await.expect("the proxy reads");
                     // Whoever is not let in sees the end of the connection.
                     if let Ok(mut encrypted) = tls.connect(stream, &name).await {
                         let _ = copy_bidirectional(&mut plain, &mut encrypted).await;
@@ -51,7 +62,7 @@ fn through_tls(server: SocketAddr, name: &str, trust: &Trust, own: Option<&Certi
 }
 
 /// A stage whose proxy shows a certificate for localhost, and the plain port that leads to it.
-fn stage(authority: &Authority) -> (Stage, SocketAddr) {
+pub fn stage(authority: &Authority) -> (Stage, SocketAddr) {
     let files = authority.files("localhost", &["localhost"]);
     let stage = Stage::with(|config| speaks(config, &[&files]));
     let door = through_tls(stage.proxy.address, "localhost", &Trust::File(authority.file.clone()), None);
@@ -60,7 +71,7 @@ fn stage(authority: &Authority) -> (Stage, SocketAddr) {
 
 /// A client, and its backend, through their opening handshakes.
 #[track_caller]
-fn open(stage: &Stage, door: SocketAddr, dialect: Dialect) -> (Wire, Wire) {
+pub fn open(stage: &Stage, door: SocketAddr, dialect: Dialect) -> (Wire, Wire) {
     let mut client = Wire::connect(door);
     client.say(opening(dialect, "/demo?x=1", &[]));
     let mut upstream = stage.backend.accept();
