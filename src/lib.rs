@@ -22,6 +22,7 @@ pub mod config;
 pub mod conversation;
 pub mod sniff;
 
+pub mod access;
 pub mod handshake;
 
 pub mod transcript;

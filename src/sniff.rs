@@ -41,7 +41,7 @@ impl fmt::Display for Foreign {
             Foreign::Proxy => "a PROXY protocol preamble, which this listener does not expect",
             Foreign::Tls => "a TLS handshake on a plain listener",
             Foreign::Http2 => "HTTP/2 with prior knowledge, which is not served",
-            Foreign::FlashPolicy => "a Flash policy request, which is not answered",
+            Foreign::FlashPolicy => "a Flash policy request, and the listener has no flash_policy to answer with",
             Foreign::Garbage => "neither HTTP nor anything else known",
         })
     }

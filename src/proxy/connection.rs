@@ -1,6 +1,6 @@
 //! The life of one connection: sniff, dial, answer, carry bytes, close.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,22 +8,26 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::auth;
 use super::drain::Drain;
 use super::passthrough::{self, Pool};
 use super::random::Fresh;
+use super::rate::Handshakes;
 use super::relay::{Carried, relay};
 use super::sse::{self, Begun, Feed};
 use super::stream::Stream;
 use super::tls::Tls;
 use super::upstream::{self, Consented};
-use crate::config::{Config, Protocol, Route};
+use crate::access;
+use crate::config::{Config, Listener, Protocol, Route};
 use crate::conversation::{Conversation, Output, Side};
 use crate::dialect::Dialect;
 use crate::dialect::hixie76::KEY3;
+use crate::dialect::opening::auth::Asker;
 use crate::dialect::opening::{Agreed, Opening, Proof};
 use crate::handshake::{self, Received, receive};
 use crate::http::Refusal;
-use crate::sniff::{self, First};
+use crate::sniff::{self, First, Foreign};
 
 /// How long a refused client is listened to, so that it can read why before the system resets the connection.
 const LINGER: Duration = Duration::from_secs(1);
@@ -41,6 +45,8 @@ pub struct Shared {
     pub posts: Pool<Feed>,
     /// Connections to backends over TLS.
     pub tls: Tls,
+    /// How often clients have asked for opening handshakes.
+    pub handshakes: Handshakes,
     /// The shutdown.
     pub drain: Drain,
 }
@@ -49,6 +55,10 @@ pub struct Shared {
 enum Ended {
     /// Told so.
     Refused(Refusal),
+    /// Told so again; the log has it.
+    RefusedAgain(Refusal),
+    /// Flash, which asked who may connect.
+    Flash,
     /// Without an answer: there was nobody to understand one.
     Silently(String),
     /// Served, or never more than a probe.
@@ -90,10 +100,10 @@ impl Upstream<'_> {
     }
 }
 
-/// Serves a client from its first byte to its last.
-pub async fn serve(stream: Stream, peer: SocketAddr, shared: Arc<Shared>) {
+/// Serves a client from its first byte to its last, as it connected to `listener`.
+pub async fn serve(stream: Stream, peer: SocketAddr, listener: Arc<Listener>, shared: Arc<Shared>) {
     // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
-    let Some(open) = Box::pin(open(stream, peer, &shared)).await else { return };
+    let Some(open) = Box::pin(open(stream, peer, &listener, &shared)).await else { return };
     let started = Instant::now();
     let Open { downstream, upstream, conversation, dialect, target, route } = open;
     debug!(client = %peer, %dialect, %target, %route, "open");
@@ -116,10 +126,11 @@ pub async fn serve(stream: Stream, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 /// Reads, serves and answers what comes before an open connection, if one follows.
-async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<Open<'_>> {
+async fn open<'s>(mut stream: Stream, peer: SocketAddr, listener: &Listener, shared: &'s Shared) -> Option<Open<'s>> {
+    let client = peer.ip();
     let mut buffer = Vec::new();
     loop {
-        match shake_hands(&mut stream, &mut buffer, shared).await {
+        match shake_hands(&mut stream, &mut buffer, client, listener, shared).await {
             Ok(Greeted::WebSocket(agreed)) => {
                 let (opening, route, upstream) = *agreed;
                 return Some(Open {
@@ -131,10 +142,20 @@ async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<O
                     route: route.name.as_str().into(),
                 });
             }
-            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, peer, shared)).await?,
+            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, peer, client, shared)).await?,
             Err(Ended::Refused(refusal)) => {
-                warn!(client = %peer, status = refusal.status, "refused: {}", refusal.why);
+                warn!(client = %peer, status = refusal.status, "refused: {}", refusal.logged());
                 refuse(stream, &refusal).await;
+                return None;
+            }
+            Err(Ended::RefusedAgain(refusal)) => {
+                debug!(client = %peer, status = refusal.status, "refused again: {}", refusal.why);
+                refuse(stream, &refusal).await;
+                return None;
+            }
+            Err(Ended::Flash) => {
+                debug!(client = %peer, "answered a Flash policy request");
+                last_words(stream, &access::flash_policy(&listener.flash_policy, listener.address.port())).await;
                 return None;
             }
             Err(Ended::Silently(why)) => {
@@ -150,8 +171,14 @@ async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<O
 }
 
 /// Serves ordinary requests; returns the connection with what is none, if that comes after them.
-async fn http(stream: Stream, buffer: Vec<u8>, peer: SocketAddr, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
-    match passthrough::serve(stream, buffer, &shared.config, &shared.pool, &shared.drain).await {
+async fn http(
+    stream: Stream,
+    buffer: Vec<u8>,
+    peer: SocketAddr,
+    client: IpAddr,
+    shared: &Shared,
+) -> Option<(Stream, Vec<u8>)> {
+    match passthrough::serve(stream, buffer, client, &shared.config, &shared.pool, &shared.drain).await {
         Ok((stream, rest)) if !rest.is_empty() && !shared.drain.has_started() => Some((stream, rest)),
         Ok((stream, _)) => {
             end(stream).await;
@@ -174,17 +201,24 @@ enum Greeted<'c> {
 
 /// Reads the first request, and if it is an opening handshake performs it on both sides. What the client sent beyond
 /// it stays in `buffer`.
-async fn shake_hands<'c>(stream: &mut Stream, buffer: &mut Vec<u8>, shared: &'c Shared) -> Result<Greeted<'c>, Ended> {
+async fn shake_hands<'c>(
+    stream: &mut Stream,
+    buffer: &mut Vec<u8>,
+    client: IpAddr,
+    listener: &Listener,
+    shared: &'c Shared,
+) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
-    let (opening, route, taken) = match greeting(stream, buffer, config, &shared.drain).await? {
+    let (opening, route, taken) = match greeting(stream, buffer, config, listener, &shared.drain).await? {
         Received::Opening { opening, route, taken } => (*opening, route, taken),
         _ => return Ok(Greeted::Http),
     };
     buffer.drain(..taken);
     opening.check_early(buffer).map_err(Ended::Refused)?;
+    admit(&opening, route, client, shared)?;
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, client, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -205,8 +239,27 @@ async fn shake_hands<'c>(stream: &mut Stream, buffer: &mut Vec<u8>, shared: &'c 
     Ok(Greeted::WebSocket(Box::new((opening, route, upstream))))
 }
 
-/// Performs the opening handshake at the route's upstream.
-async fn dial<'c>(opening: &Opening, route: &'c Route, shared: &'c Shared) -> Result<Upstream<'c>, Refusal> {
+/// Whether the client may have its handshake, as far as nobody else must be asked. Only one that goes on to somebody
+/// counts against the client: a page of a foreign site, in the browser of an honest user, shall not use up the user's.
+fn admit(opening: &Opening, route: &Route, client: IpAddr, shared: &Shared) -> Result<(), Ended> {
+    access::check_client(route, client).map_err(Ended::Refused)?;
+    access::check_origin(route, opening.origin.as_deref()).map_err(Ended::Refused)?;
+    shared.handshakes.count(client, Instant::now().into_std()).map_err(|too_many| match too_many.untold {
+        Some(_) => Ended::Refused(too_many.refusal()),
+        None => Ended::RefusedAgain(too_many.refusal()),
+    })
+}
+
+/// Performs the opening handshake at the route's upstream, if its auth server has nothing against it.
+async fn dial<'c>(
+    opening: &Opening,
+    route: &'c Route,
+    client: IpAddr,
+    shared: &'c Shared,
+) -> Result<Upstream<'c>, Refusal> {
+    let secure = route.public_url.location(false, &opening.host, &opening.target).starts_with("wss:");
+    let asker = Asker { client, secure };
+    let opening = &*auth::pass(opening, route, &asker, &shared.config, &shared.tls).await?;
     match route.upstream.protocol {
         Protocol::WebSocket => {
             upstream::open(opening, route, &shared.config, &shared.tls).await.map(Upstream::WebSocket)
@@ -223,6 +276,7 @@ async fn greeting<'c>(
     stream: &mut Stream,
     buffer: &mut Vec<u8>,
     config: &'c Config,
+    listener: &Listener,
     drain: &Drain,
 ) -> Result<Received<'c>, Ended> {
     let deadline = Instant::now() + config.timeouts.head;
@@ -231,6 +285,7 @@ async fn greeting<'c>(
         match receive(buffer, config) {
             Received::More => {}
             Received::Refused(refusal) => return Err(Ended::Refused(refusal)),
+            Received::Foreign(Foreign::FlashPolicy) if !listener.flash_policy.is_empty() => return Err(Ended::Flash),
             Received::Foreign(foreign) => return Err(Ended::Silently(foreign.to_string())),
             received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
         }
@@ -318,8 +373,13 @@ async fn say(stream: &mut Stream, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Writes a refusal, and ends the connection.
-async fn refuse(mut stream: Stream, refusal: &Refusal) {
-    if let Ok(Ok(())) = timeout(LINGER, say(&mut stream, &refusal.to_bytes())).await {
+async fn refuse(stream: Stream, refusal: &Refusal) {
+    last_words(stream, &refusal.to_bytes()).await;
+}
+
+/// Writes the last that a client is told, and ends the connection.
+async fn last_words(mut stream: Stream, bytes: &[u8]) {
+    if let Ok(Ok(())) = timeout(LINGER, say(&mut stream, bytes)).await {
         end(stream).await;
     }
 }

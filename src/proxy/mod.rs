@@ -3,6 +3,7 @@
 //! One runtime per thread, and a listening socket of its own for each, so that a connection stays on the core that
 //! accepted it.
 
+mod auth;
 mod connection;
 mod drain;
 mod gate;
@@ -11,6 +12,7 @@ mod passthrough;
 mod permits;
 mod pipe;
 mod random;
+mod rate;
 mod relay;
 mod sse;
 pub mod stream;
@@ -34,9 +36,10 @@ pub use self::drain::Drain;
 pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
+use self::rate::Handshakes;
 use self::stream::Stream;
 use self::tls::{Tls, Trust, TrustError};
-use crate::config::{Config, Route, UpstreamTls};
+use crate::config::{Config, Listener, Route, UpstreamTls};
 
 /// How long accepting pauses after it failed, typically for want of file descriptors; also how often that is logged.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -47,10 +50,13 @@ pub struct Server {
     config: Arc<Config>,
     addresses: Vec<SocketAddr>,
     /// For each thread, its sockets.
-    listeners: Vec<Vec<TcpListener>>,
+    listeners: Vec<Vec<Socket>>,
     tls: Tls,
     drain: Drain,
 }
+
+/// A listening socket, and what is said of it; its address is the one really bound.
+type Socket = (Arc<Listener>, TcpListener);
 
 /// Why a proxy cannot start.
 #[derive(Debug)]
@@ -87,13 +93,14 @@ impl Server {
     pub fn bind(config: Config) -> Result<Server, StartError> {
         let tls = Tls::new(&trust(&config)).map_err(StartError::Trust)?;
         let threads = config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-        let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut listeners: Vec<Vec<Socket>> = (0..threads).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
         for listener in &config.listeners {
             let (bound, sockets) = listen::bind(listener.address, threads).map_err(StartError::Bind)?;
             addresses.push(bound);
+            let listener = Arc::new(Listener { address: bound, ..listener.clone() });
             for (of_thread, socket) in listeners.iter_mut().zip(sockets) {
-                of_thread.push(socket);
+                of_thread.push((Arc::clone(&listener), socket));
             }
         }
         Ok(Server { config: Arc::new(config), addresses, listeners, tls, drain: Drain::default() })
@@ -115,15 +122,17 @@ impl Server {
     /// A thread or its runtime cannot be made.
     pub fn run(self) -> io::Result<()> {
         let permits = Permits::new(&self.config.limits);
+        let handshakes = Handshakes::new(&self.config.limits);
         let mut others = Vec::new();
         let mut listeners = self.listeners.into_iter();
         let own = listeners.next().unwrap_or_default();
         for (number, sockets) in listeners.enumerate() {
-            let worker = Worker::new(Arc::clone(&self.config), self.tls.clone(), self.drain.clone(), permits.clone())?;
+            let (config, permits, handshakes) = (Arc::clone(&self.config), permits.clone(), handshakes.clone());
+            let worker = Worker::new(config, self.tls.clone(), self.drain.clone(), permits, handshakes)?;
             let name = format!("hybridge-{}", number + 1);
             others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
         }
-        let worker = Worker::new(self.config, self.tls, self.drain, permits)?;
+        let worker = Worker::new(self.config, self.tls, self.drain, permits, handshakes)?;
         let mut result = worker.run(own);
         for thread in others {
             result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
@@ -139,13 +148,15 @@ struct Worker {
     tls: Tls,
     drain: Drain,
     permits: Permits,
+    handshakes: Handshakes,
 }
 
-/// Whom backends are believed to be.
+/// Whom backends and auth servers are believed to be.
 fn trust(config: &Config) -> Trust {
     let secure = |route: &Route| {
         let sends = route.events.send.as_ref().and_then(|send| send.backend.as_ref());
-        route.upstream.secure || sends.is_some_and(|backend| backend.secure)
+        let asks = route.auth.as_ref().map(|auth| &auth.server);
+        [Some(&route.upstream), sends, asks].into_iter().flatten().any(|server| server.secure)
     };
     match &config.upstream_tls {
         // The authorities of a machine are many, and not read for nothing.
@@ -160,25 +171,26 @@ fn trust(config: &Config) -> Trust {
 }
 
 impl Worker {
-    fn new(config: Arc<Config>, tls: Tls, drain: Drain, permits: Permits) -> io::Result<Self> {
+    fn new(config: Arc<Config>, tls: Tls, drain: Drain, permits: Permits, handshakes: Handshakes) -> io::Result<Self> {
         // Only name look-ups block.
         let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(16).build()?;
-        Ok(Worker { runtime, config, tls, drain, permits })
+        Ok(Worker { runtime, config, tls, drain, permits, handshakes })
     }
 
-    fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
+    fn run(self, sockets: Vec<Socket>) -> io::Result<()> {
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
                 pool: passthrough::pool(&self.config.timeouts, &self.tls, self.config.timeouts.keep_alive),
                 posts: passthrough::pool(&self.config.timeouts, &self.tls, sse::IDLE),
                 tls: self.tls.clone(),
                 config: Arc::clone(&self.config),
+                handshakes: self.handshakes.clone(),
                 drain: self.drain.clone(),
             });
             let mut accepting = JoinSet::new();
-            for socket in sockets {
-                let listener = tokio::net::TcpListener::from_std(socket)?;
-                accepting.spawn(accept(listener, Arc::clone(&shared), self.permits.clone()));
+            for (listener, socket) in sockets {
+                let socket = tokio::net::TcpListener::from_std(socket)?;
+                accepting.spawn(accept(socket, listener, Arc::clone(&shared), self.permits.clone()));
             }
             self.drain.watch().started().await;
             accepting.shutdown().await;
@@ -193,10 +205,10 @@ impl Worker {
 }
 
 /// Takes connections. One too many waits, accepted but unserved, until another ends, and those behind it in the
-/// listener's backlog; a permit taken before would be one that no other thread's listener could use.
-async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits: Permits) {
+/// socket's backlog; a permit taken before would be one that no other thread's socket could use.
+async fn accept(socket: tokio::net::TcpListener, listener: Arc<Listener>, shared: Arc<Shared>, permits: Permits) {
     loop {
-        match listener.accept().await {
+        match socket.accept().await {
             Ok((stream, peer)) => {
                 let mut permit = permits.next().await;
                 if !permits.admit(&mut permit, peer.ip()) {
@@ -204,9 +216,9 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits:
                     continue;
                 }
                 listen::tune(&stream);
-                let shared = Arc::clone(&shared);
+                let (listener, shared) = (Arc::clone(&listener), Arc::clone(&shared));
                 tokio::spawn(async move {
-                    connection::serve(Stream::Plain(stream), peer, shared).await;
+                    connection::serve(Stream::Plain(stream), peer, listener, shared).await;
                     drop(permit);
                 });
             }
