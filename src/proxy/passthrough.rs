@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -25,7 +26,9 @@ use super::drain::Drain;
 use super::gate::{Done, Gate, Progress};
 use super::stream::Stream;
 use super::tls::Tls;
-use crate::config::{Config, Timeouts, UpstreamHost};
+use crate::access;
+use crate::config::{Config, Route, Timeouts, UpstreamHost};
+use crate::http::Refusal;
 
 /// What hyper reads and writes at once, in bytes, at most; its own default.
 const MIN_BUFFER: usize = 400 << 10;
@@ -115,9 +118,11 @@ pub(super) async fn silence(time: Option<Duration>, moved: &Mutex<Instant>) {
     }
 }
 
+/// What a client is sent: the backend's body, or one of our own.
+type Sent = Response<Either<Incoming, Full<Bytes>>>;
 type Answer = Response<Tracked<Either<Incoming, Full<Bytes>>>>;
 
-/// Serves ordinary requests until the client ends the connection or sends what is none; then returns the connection
+/// Serves ordinary requests of `client` until it ends the connection or sends what is none; then returns the connection
 /// and what was read of that.
 ///
 /// # Errors
@@ -125,6 +130,7 @@ type Answer = Response<Tracked<Either<Incoming, Full<Bytes>>>>;
 pub async fn serve(
     stream: Stream,
     buffer: Vec<u8>,
+    client: IpAddr,
     config: &Arc<Config>,
     pool: &Pool,
     drain: &Drain,
@@ -135,7 +141,7 @@ pub async fn serve(
         let (config, pool, progress) = (Arc::clone(config), pool.clone(), Arc::clone(&progress));
         Box::pin(async move {
             let response = progress.response();
-            let (parts, body) = forward(request, &config, &pool).await.into_parts();
+            let (parts, body) = forward(request, client, &config, &pool).await.into_parts();
             Ok::<Answer, Infallible>(Response::from_parts(parts, Tracked { body, done: Some(response) }))
         })
     });
@@ -160,12 +166,15 @@ pub async fn serve(
 }
 
 /// Sends a request on, and its response back.
-async fn forward(request: Request<Incoming>, config: &Config, pool: &Pool) -> Response<Either<Incoming, Full<Bytes>>> {
+async fn forward(request: Request<Incoming>, client: IpAddr, config: &Config, pool: &Pool) -> Sent {
     let (mut parts, body) = request.into_parts();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let Some(route) = config.route(host, target) else {
-        return answer(StatusCode::NOT_FOUND, "no route matches this host and path");
+    let route = match way(config, client, host, target) {
+        Ok(route) => route,
+        Err(refusal) => {
+            return answer(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN), &refusal.why);
+        }
     };
     let authority = route.upstream.authority();
     let scheme = route.upstream.http_scheme();
@@ -177,7 +186,8 @@ async fn forward(request: Request<Incoming>, config: &Config, pool: &Pool) -> Re
         UpstreamHost::Client | UpstreamHost::Upstream => authority.clone(),
         UpstreamHost::Fixed(host) => host.clone(),
     };
-    parts.headers = end_to_end(&parts.headers);
+    // The auth server is asked at opening handshakes alone, but nobody may speak for it here either.
+    parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name));
     if let Ok(host) = HeaderValue::from_str(&host) {
         parts.headers.insert(HOST, host);
     }
@@ -199,7 +209,7 @@ async fn forward(request: Request<Incoming>, config: &Config, pool: &Pool) -> Re
         }
         Some(Ok(response)) => {
             let (mut parts, body) = response.into_parts();
-            parts.headers = end_to_end(&parts.headers);
+            parts.headers = end_to_end(&parts.headers, |_| true);
             // hyper writes the version that this client speaks.
             parts.version = Version::HTTP_11;
             Response::from_parts(parts, Either::Left(body))
@@ -217,8 +227,18 @@ async fn forward(request: Request<Incoming>, config: &Config, pool: &Pool) -> Re
     }
 }
 
-/// The headers that are not for this hop alone, in their order; hyper frames the body anew.
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+/// The way of a request, if this client may go it.
+fn way<'c>(config: &'c Config, client: IpAddr, host: &str, target: &str) -> Result<&'c Route, Refusal> {
+    let nowhere = || Refusal::new(404, "no route matches this host and path");
+    let route = config.route(host, target).ok_or_else(nowhere)?;
+    access::check_client(route, client).inspect_err(|refusal| {
+        warn!(%client, status = refusal.status, "refused: {}", refusal.logged());
+    })?;
+    Ok(route)
+}
+
+/// Those of the headers that are not for this hop alone and that `may` go on, in their order; hyper frames the body anew.
+fn end_to_end(headers: &HeaderMap, may: impl Fn(&str) -> bool) -> HeaderMap {
     let named = |name: &str| {
         headers
             .get_all(hyper::header::CONNECTION)
@@ -228,7 +248,7 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     // Built anew rather than thinned out: removing from the map would change the order of what stays.
     let mut kept = HeaderMap::with_capacity(headers.keys_len());
     for (name, value) in headers {
-        if !crate::http::is_hop_header(name.as_str()) && !named(name.as_str()) {
+        if !crate::http::is_hop_header(name.as_str()) && !named(name.as_str()) && may(name.as_str()) {
             kept.append(name, value.clone());
         }
     }
@@ -260,7 +280,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn answer(status: StatusCode, why: &str) -> Response<Either<Incoming, Full<Bytes>>> {
+fn answer(status: StatusCode, why: &str) -> Sent {
     let mut response = Response::new(Either::Right(Full::from(format!("{why}\n"))));
     *response.status_mut() = status;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
