@@ -9,12 +9,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::drain::Drain;
-use super::passthrough::{self, Pool};
+use super::passthrough::{self, Upload};
 use super::random::Fresh;
 use super::relay::{Carried, relay};
+use super::servers::pool::Pool;
+use super::servers::{Ends, Servers};
 use super::sse::{self, Begun, Feed};
 use super::stream::Stream;
-use super::tls::Tls;
 use super::upstream::{self, Consented};
 use crate::config::{Config, Protocol, Route};
 use crate::conversation::{Conversation, Output, Side};
@@ -36,11 +37,11 @@ pub struct Shared {
     /// The settings.
     pub config: Arc<Config>,
     /// Connections to backends for ordinary HTTP.
-    pub pool: Pool,
+    pub pool: Pool<Upload>,
     /// Connections to backends for what clients send to event streams.
     pub posts: Pool<Feed>,
-    /// Connections to backends over TLS.
-    pub tls: Tls,
+    /// The backends.
+    pub servers: Arc<Servers>,
     /// The shutdown.
     pub drain: Drain,
 }
@@ -99,8 +100,10 @@ pub async fn serve(stream: Stream, peer: SocketAddr, shared: Arc<Shared>) {
     debug!(client = %peer, %dialect, %target, %route, "open");
     let watch = shared.drain.watch();
     let carried = match upstream {
-        Upstream::WebSocket(Consented { stream, early, .. }) => {
-            relay(downstream, (stream, early), conversation, &shared.config.timeouts, watch).await
+        Upstream::WebSocket(Consented { stream, early, lease, .. }) => {
+            let carried = relay(downstream, (stream, early), conversation, &shared.config.timeouts, watch).await;
+            drop(lease);
+            carried
         }
         // Boxed, for its size is not every connection's.
         Upstream::Events(begun) => Box::pin(sse::carry(downstream, *begun, conversation, watch)).await,
@@ -118,8 +121,9 @@ pub async fn serve(stream: Stream, peer: SocketAddr, shared: Arc<Shared>) {
 /// Reads, serves and answers what comes before an open connection, if one follows.
 async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<Open<'_>> {
     let mut buffer = Vec::new();
+    let ends = Ends { client: peer, local: stream.tcp().and_then(|tcp| tcp.local_addr().ok()).unwrap_or(peer) };
     loop {
-        match shake_hands(&mut stream, &mut buffer, shared).await {
+        match shake_hands(&mut stream, &mut buffer, ends, shared).await {
             Ok(Greeted::WebSocket(agreed)) => {
                 let (opening, route, upstream) = *agreed;
                 return Some(Open {
@@ -131,7 +135,7 @@ async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<O
                     route: route.name.as_str().into(),
                 });
             }
-            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, peer, shared)).await?,
+            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, ends, shared)).await?,
             Err(Ended::Refused(refusal)) => {
                 warn!(client = %peer, status = refusal.status, "refused: {}", refusal.why);
                 refuse(stream, &refusal).await;
@@ -150,15 +154,15 @@ async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<O
 }
 
 /// Serves ordinary requests; returns the connection with what is none, if that comes after them.
-async fn http(stream: Stream, buffer: Vec<u8>, peer: SocketAddr, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
-    match passthrough::serve(stream, buffer, &shared.config, &shared.pool, &shared.drain).await {
+async fn http(stream: Stream, buffer: Vec<u8>, ends: Ends, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
+    match passthrough::serve(stream, buffer, ends, shared).await {
         Ok((stream, rest)) if !rest.is_empty() && !shared.drain.has_started() => Some((stream, rest)),
         Ok((stream, _)) => {
             end(stream).await;
             None
         }
         Err(error) => {
-            debug!(client = %peer, "HTTP connection ended: {error}");
+            debug!(client = %ends.client, "HTTP connection ended: {error}");
             None
         }
     }
@@ -174,7 +178,12 @@ enum Greeted<'c> {
 
 /// Reads the first request, and if it is an opening handshake performs it on both sides. What the client sent beyond
 /// it stays in `buffer`.
-async fn shake_hands<'c>(stream: &mut Stream, buffer: &mut Vec<u8>, shared: &'c Shared) -> Result<Greeted<'c>, Ended> {
+async fn shake_hands<'c>(
+    stream: &mut Stream,
+    buffer: &mut Vec<u8>,
+    ends: Ends,
+    shared: &'c Shared,
+) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
     let (opening, route, taken) = match greeting(stream, buffer, config, &shared.drain).await? {
         Received::Opening { opening, route, taken } => (*opening, route, taken),
@@ -184,7 +193,7 @@ async fn shake_hands<'c>(stream: &mut Stream, buffer: &mut Vec<u8>, shared: &'c 
     opening.check_early(buffer).map_err(Ended::Refused)?;
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, ends, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -206,13 +215,18 @@ async fn shake_hands<'c>(stream: &mut Stream, buffer: &mut Vec<u8>, shared: &'c 
 }
 
 /// Performs the opening handshake at the route's upstream.
-async fn dial<'c>(opening: &Opening, route: &'c Route, shared: &'c Shared) -> Result<Upstream<'c>, Refusal> {
+async fn dial<'c>(
+    opening: &Opening,
+    route: &'c Route,
+    ends: Ends,
+    shared: &'c Shared,
+) -> Result<Upstream<'c>, Refusal> {
     match route.upstream.protocol {
         Protocol::WebSocket => {
-            upstream::open(opening, route, &shared.config, &shared.tls).await.map(Upstream::WebSocket)
+            upstream::open(opening, route, ends, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
         }
         Protocol::Events => {
-            let begun = sse::open(opening, route, &shared.config, &shared.posts, &shared.tls).await?;
+            let begun = sse::open(opening, route, ends, shared).await?;
             Ok(Upstream::Events(Box::new(begun)))
         }
     }

@@ -12,6 +12,7 @@ mod permits;
 mod pipe;
 mod random;
 mod relay;
+mod servers;
 mod sse;
 pub mod stream;
 pub mod tls;
@@ -34,6 +35,7 @@ pub use self::drain::Drain;
 pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
+use self::servers::{Servers, pool};
 use self::stream::Stream;
 use self::tls::{Tls, Trust, TrustError};
 use crate::config::{Config, Route, UpstreamTls};
@@ -48,7 +50,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     /// For each thread, its sockets.
     listeners: Vec<Vec<TcpListener>>,
-    tls: Tls,
+    servers: Arc<Servers>,
     drain: Drain,
 }
 
@@ -96,7 +98,8 @@ impl Server {
                 of_thread.push(socket);
             }
         }
-        Ok(Server { config: Arc::new(config), addresses, listeners, tls, drain: Drain::default() })
+        let servers = Arc::new(Servers::new(&config, tls));
+        Ok(Server { config: Arc::new(config), addresses, listeners, servers, drain: Drain::default() })
     }
 
     /// The addresses really bound, in the configuration's order.
@@ -119,12 +122,13 @@ impl Server {
         let mut listeners = self.listeners.into_iter();
         let own = listeners.next().unwrap_or_default();
         for (number, sockets) in listeners.enumerate() {
-            let worker = Worker::new(Arc::clone(&self.config), self.tls.clone(), self.drain.clone(), permits.clone())?;
+            let worker =
+                Worker::new(Arc::clone(&self.config), Arc::clone(&self.servers), self.drain.clone(), permits.clone())?;
             let name = format!("hybridge-{}", number + 1);
-            others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
+            others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets, false))?);
         }
-        let worker = Worker::new(self.config, self.tls, self.drain, permits)?;
-        let mut result = worker.run(own);
+        let worker = Worker::new(self.config, self.servers, self.drain, permits)?;
+        let mut result = worker.run(own, true);
         for thread in others {
             result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
         }
@@ -136,7 +140,7 @@ impl Server {
 struct Worker {
     runtime: Runtime,
     config: Arc<Config>,
-    tls: Tls,
+    servers: Arc<Servers>,
     drain: Drain,
     permits: Permits,
 }
@@ -160,18 +164,19 @@ fn trust(config: &Config) -> Trust {
 }
 
 impl Worker {
-    fn new(config: Arc<Config>, tls: Tls, drain: Drain, permits: Permits) -> io::Result<Self> {
+    fn new(config: Arc<Config>, servers: Arc<Servers>, drain: Drain, permits: Permits) -> io::Result<Self> {
         // Only name look-ups block.
         let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(16).build()?;
-        Ok(Worker { runtime, config, tls, drain, permits })
+        Ok(Worker { runtime, config, servers, drain, permits })
     }
 
-    fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
+    /// Serves what the sockets bring. One thread of all asks the servers how they are.
+    fn run(self, sockets: Vec<TcpListener>, asks: bool) -> io::Result<()> {
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
-                pool: passthrough::pool(&self.config.timeouts, &self.tls, self.config.timeouts.keep_alive),
-                posts: passthrough::pool(&self.config.timeouts, &self.tls, sse::IDLE),
-                tls: self.tls.clone(),
+                pool: pool::pool(&self.servers, None, self.config.timeouts.keep_alive),
+                posts: pool::pool(&self.servers, None, sse::IDLE),
+                servers: Arc::clone(&self.servers),
                 config: Arc::clone(&self.config),
                 drain: self.drain.clone(),
             });
@@ -180,7 +185,9 @@ impl Worker {
                 let listener = tokio::net::TcpListener::from_std(socket)?;
                 accepting.spawn(accept(listener, Arc::clone(&shared), self.permits.clone()));
             }
+            let asking = asks.then(|| servers::health::watch(&self.servers));
             self.drain.watch().started().await;
+            drop(asking);
             accepting.shutdown().await;
             // The closing handshakes have their own deadline; the second more is for what they write last.
             let patience = self.config.timeouts.close + Duration::from_secs(1);
