@@ -40,3 +40,62 @@ impl ForwardedHeader {
         }
     }
 }
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use rustls::ProtocolVersion;
+
+use crate::preamble::Preamble;
+
+/// Whether one of the networks has the address.
+pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
+}
+
+/// stub
+#[derive(Clone, Debug)]
+pub struct OwnTls {
+    /// stub
+    pub server_name: Option<String>,
+    /// stub
+    pub version: Option<ProtocolVersion>,
+}
+
+/// stub
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// stub
+    pub client: SocketAddr,
+    /// stub
+    pub local: SocketAddr,
+    /// stub
+    pub own_tls: Option<OwnTls>,
+    /// stub
+    pub preamble: Option<Box<Preamble>>,
+}
+impl Arrival {
+    /// stub
+    pub fn new(client: SocketAddr, local: SocketAddr) -> Self {
+        Arrival { client, local, own_tls: None, preamble: None }
+    }
+    /// stub
+    pub fn announced(&mut self, preamble: Preamble) {
+        (self.client, self.local) = preamble.source.unwrap_or((self.client, self.local));
+        self.preamble = Some(Box::new(preamble));
+    }
+    /// stub
+    pub fn encrypted(&mut self, tls: OwnTls) {
+        self.own_tls = Some(tls);
+    }
+    /// stub
+    pub fn is_secure(&self) -> bool {
+        let announced = self.preamble.as_ref().and_then(|preamble| preamble.encrypted());
+        announced.unwrap_or(self.own_tls.is_some())
+    }
+    /// stub
+    pub fn to_preamble(&self) -> Preamble {
+        Preamble::of(self.client, self.local)
+    }
+}

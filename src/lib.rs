@@ -13,8 +13,10 @@ pub mod event;
 pub mod http;
 pub mod utf8;
 
-pub mod arrival;
+pub mod hello;
 pub mod preamble;
+
+pub mod arrival;
 
 pub mod dialect;
 

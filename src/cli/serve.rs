@@ -11,7 +11,7 @@ use hybridge::dialect::BinaryPolicy;
 use hybridge::proxy::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, log_to_stderr};
+use super::{Failure, log_to_stderr, say};
 
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["config", "upstream"]))]
@@ -80,7 +80,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let connections = config.limits.connections;
     let server = Server::bind(config)?;
     for address in server.addresses() {
-        println!("listening on {address}, upstream {}", upstreams.join(", "));
+        say(&format!("listening on {address}, upstream {}", upstreams.join(", ")));
     }
     raise_file_limit(connections);
     stop_on_signal(&server)?;

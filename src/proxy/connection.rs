@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::drain::Drain;
+use super::entry::{self, Door, Entered, HANDSHAKE_FAILURE};
 use super::passthrough::{self, Upload};
 use super::random::Fresh;
 use super::relay::{Carried, relay};
@@ -17,6 +19,7 @@ use super::servers::{Ends, Servers};
 use super::sse::{self, Begun, Feed};
 use super::stream::Stream;
 use super::upstream::{self, Consented};
+use crate::arrival::Arrival;
 use crate::config::{Config, Protocol, Route};
 use crate::conversation::{Conversation, Output, Side};
 use crate::dialect::Dialect;
@@ -24,7 +27,7 @@ use crate::dialect::hixie76::KEY3;
 use crate::dialect::opening::{Agreed, Opening, Proof};
 use crate::handshake::{self, Received, receive};
 use crate::http::Refusal;
-use crate::sniff::{self, First};
+use crate::sniff::{self, First, Foreign};
 
 /// How long a refused client is listened to, so that it can read why before the system resets the connection.
 const LINGER: Duration = Duration::from_secs(1);
@@ -47,9 +50,11 @@ pub struct Shared {
 }
 
 /// Why a connection ended before it was open, for the log.
-enum Ended {
+pub enum Ended {
     /// Told so.
     Refused(Refusal),
+    /// Told so in TLS, which is not spoken with it.
+    Alerted(String),
     /// Without an answer: there was nobody to understand one.
     Silently(String),
     /// Served, or never more than a probe.
@@ -92,9 +97,9 @@ impl Upstream<'_> {
 }
 
 /// Serves a client from its first byte to its last.
-pub async fn serve(stream: Stream, peer: SocketAddr, shared: Arc<Shared>) {
+pub async fn serve(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, shared: Arc<Shared>) {
     // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
-    let Some(open) = Box::pin(open(stream, peer, &shared)).await else { return };
+    let Some(open) = Box::pin(open(stream, peer, &door, &shared)).await else { return };
     let started = Instant::now();
     let Open { downstream, upstream, conversation, dialect, target, route } = open;
     debug!(client = %peer, %dialect, %target, %route, "open");
@@ -119,11 +124,18 @@ pub async fn serve(stream: Stream, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 /// Reads, serves and answers what comes before an open connection, if one follows.
-async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<Open<'_>> {
-    let mut buffer = Vec::new();
-    let ends = Ends { client: peer, local: stream.tcp().and_then(|tcp| tcp.local_addr().ok()).unwrap_or(peer) };
+async fn open<'s>(stream: TcpStream, peer: SocketAddr, door: &Door, shared: &'s Shared) -> Option<Open<'s>> {
+    let entered = match entry::enter(stream, peer, door, shared).await {
+        Ok(entered) => entered?,
+        Err((stream, ended)) => {
+            part(stream, peer, ended).await;
+            return None;
+        }
+    };
+    let Entered { mut stream, mut buffer, arrival, mut deadline } = entered;
+    let peer = arrival.client;
     loop {
-        match shake_hands(&mut stream, &mut buffer, ends, shared).await {
+        match shake_hands(&mut stream, &mut buffer, &arrival, deadline, shared).await {
             Ok(Greeted::WebSocket(agreed)) => {
                 let (opening, route, upstream) = *agreed;
                 return Some(Open {
@@ -135,21 +147,33 @@ async fn open(mut stream: Stream, peer: SocketAddr, shared: &Shared) -> Option<O
                     route: route.name.as_str().into(),
                 });
             }
-            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, ends, shared)).await?,
-            Err(Ended::Refused(refusal)) => {
-                warn!(client = %peer, status = refusal.status, "refused: {}", refusal.why);
-                refuse(stream, &refusal).await;
-                return None;
-            }
-            Err(Ended::Silently(why)) => {
-                warn!(client = %peer, "dropped: {why}");
-                return None;
-            }
-            Err(Ended::Quietly) => {
-                debug!(client = %peer, "closed between requests");
+            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, Ends::of(&arrival), shared)).await?,
+            Err(ended) => {
+                part(Some(stream), peer, ended).await;
                 return None;
             }
         }
+        deadline = Instant::now() + shared.config.timeouts.head;
+    }
+}
+
+/// Ends a connection that was never open, and says why to those who want to know.
+async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended) {
+    match ended {
+        Ended::Refused(refusal) => {
+            warn!(%client, status = refusal.status, "refused: {}", refusal.why);
+            if let Some(stream) = stream {
+                tell(stream, &refusal.to_bytes()).await;
+            }
+        }
+        Ended::Alerted(why) => {
+            warn!(%client, "dropped: {why}");
+            if let Some(stream) = stream {
+                tell(stream, &HANDSHAKE_FAILURE).await;
+            }
+        }
+        Ended::Silently(why) => warn!(%client, "dropped: {why}"),
+        Ended::Quietly => debug!(%client, "closed between requests"),
     }
 }
 
@@ -181,19 +205,21 @@ enum Greeted<'c> {
 async fn shake_hands<'c>(
     stream: &mut Stream,
     buffer: &mut Vec<u8>,
-    ends: Ends,
+    arrival: &Arrival,
+    deadline: Instant,
     shared: &'c Shared,
 ) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
-    let (opening, route, taken) = match greeting(stream, buffer, config, &shared.drain).await? {
+    let (opening, route, taken) = match greeting(stream, buffer, config, deadline, &shared.drain).await? {
         Received::Opening { opening, route, taken } => (*opening, route, taken),
         _ => return Ok(Greeted::Http),
     };
     buffer.drain(..taken);
     opening.check_early(buffer).map_err(Ended::Refused)?;
+    let location = route.public_url.location(arrival.is_secure(), &opening.host, &opening.target);
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, ends, shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, Ends::of(arrival), shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -204,7 +230,7 @@ async fn shake_hands<'c>(
         );
     }
     let answered = tokio::select! {
-        answered = answer(stream, buffer, &opening, route, upstream.agreed(), config) => answered,
+        answered = answer(stream, buffer, &opening, location, upstream.agreed(), config) => answered,
         () = watch.started() => Err(Ended::Silently(STOPPING.into())),
     };
     if let Err(ended) = answered {
@@ -237,14 +263,15 @@ async fn greeting<'c>(
     stream: &mut Stream,
     buffer: &mut Vec<u8>,
     config: &'c Config,
+    deadline: Instant,
     drain: &Drain,
 ) -> Result<Received<'c>, Ended> {
-    let deadline = Instant::now() + config.timeouts.head;
     let mut watch = drain.watch();
     loop {
         match receive(buffer, config) {
             Received::More => {}
             Received::Refused(refusal) => return Err(Ended::Refused(refusal)),
+            Received::Foreign(Foreign::Tls) => return Err(Ended::Alerted(Foreign::Tls.to_string())),
             Received::Foreign(foreign) => return Err(Ended::Silently(foreign.to_string())),
             received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
         }
@@ -284,12 +311,11 @@ async fn answer(
     stream: &mut Stream,
     buffer: &mut Vec<u8>,
     opening: &Opening,
-    route: &Route,
+    location: String,
     agreed: &Agreed,
     config: &Config,
 ) -> Result<(), Ended> {
     let gone = |_| Ended::Silently("it went away before it was answered".into());
-    let location = route.public_url.location(false, &opening.host, &opening.target);
     let mut answer = opening.answer(agreed, &location);
     if !matches!(opening.proof, Proof::Numbers(..)) {
         return say(stream, &answer).await.map_err(gone);
@@ -331,9 +357,9 @@ async fn say(stream: &mut Stream, bytes: &[u8]) -> std::io::Result<()> {
     stream.flush().await
 }
 
-/// Writes a refusal, and ends the connection.
-async fn refuse(mut stream: Stream, refusal: &Refusal) {
-    if let Ok(Ok(())) = timeout(LINGER, say(&mut stream, &refusal.to_bytes())).await {
+/// Writes what a client is told last, and ends the connection.
+async fn tell(mut stream: Stream, last: &[u8]) {
+    if let Ok(Ok(())) = timeout(LINGER, say(&mut stream, last)).await {
         end(stream).await;
     }
 }

@@ -5,6 +5,7 @@
 
 mod connection;
 mod drain;
+mod entry;
 mod gate;
 mod listen;
 mod passthrough;
@@ -16,6 +17,7 @@ mod servers;
 mod sse;
 pub mod stream;
 pub mod tls;
+mod tunnel;
 mod upstream;
 
 use std::io;
@@ -32,23 +34,28 @@ use tracing::{error, info, warn};
 
 use self::connection::Shared;
 pub use self::drain::Drain;
+use self::drain::Watch;
+use self::entry::Door;
 pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
 use self::servers::{Servers, pool};
-use self::stream::Stream;
-use self::tls::{Tls, Trust, TrustError};
+use self::tls::{Acceptor, FileError, Tls, Trust, TrustError};
 use crate::config::{Config, Route, UpstreamTls};
 
 /// How long accepting pauses after it failed, typically for want of file descriptors; also how often that is logged.
 const BACK_OFF: Duration = Duration::from_secs(1);
+/// How often the certificates' files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A proxy that is bound to its addresses and not yet running.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
     addresses: Vec<SocketAddr>,
-    /// For each thread, its sockets.
+    /// For each address what it speaks, in the same order.
+    doors: Vec<Arc<Door>>,
+    /// For each thread, its sockets, in the same order.
     listeners: Vec<Vec<TcpListener>>,
     servers: Arc<Servers>,
     drain: Drain,
@@ -61,6 +68,8 @@ pub enum StartError {
     Bind(BindError),
     /// Backends are reached over TLS, and nobody can be believed.
     Trust(TrustError),
+    /// A listener speaks TLS, and has nothing to show.
+    File(FileError),
 }
 
 impl std::fmt::Display for StartError {
@@ -68,6 +77,7 @@ impl std::fmt::Display for StartError {
         match self {
             StartError::Bind(error) => error.fmt(f),
             StartError::Trust(error) => error.fmt(f),
+            StartError::File(error) => error.fmt(f),
         }
     }
 }
@@ -77,6 +87,7 @@ impl std::error::Error for StartError {
         match self {
             StartError::Bind(error) => error.source(),
             StartError::Trust(error) => error.source(),
+            StartError::File(error) => error.source(),
         }
     }
 }
@@ -87,11 +98,13 @@ impl Server {
     /// # Errors
     /// One of them cannot be had, or nobody be believed of those who are reached over TLS.
     pub fn bind(config: Config) -> Result<Server, StartError> {
-        let tls = Tls::new(&trust(&config)).map_err(StartError::Trust)?;
+        let tls = Tls::new(&trust(&config), config.upstream_tls.certificate.as_ref()).map_err(StartError::Trust)?;
         let threads = config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
-        let mut addresses = Vec::new();
+        let (mut addresses, mut doors) = (Vec::new(), Vec::new());
         for listener in &config.listeners {
+            let tls = listener.tls.as_ref().map(Acceptor::new).transpose().map_err(StartError::File)?;
+            doors.push(Arc::new(Door { listener: listener.clone(), tls }));
             let (bound, sockets) = listen::bind(listener.address, threads).map_err(StartError::Bind)?;
             addresses.push(bound);
             for (of_thread, socket) in listeners.iter_mut().zip(sockets) {
@@ -99,7 +112,7 @@ impl Server {
             }
         }
         let servers = Arc::new(Servers::new(&config, tls));
-        Ok(Server { config: Arc::new(config), addresses, listeners, servers, drain: Drain::default() })
+        Ok(Server { config: Arc::new(config), addresses, doors, listeners, servers, drain: Drain::default() })
     }
 
     /// The addresses really bound, in the configuration's order.
@@ -118,17 +131,22 @@ impl Server {
     /// A thread or its runtime cannot be made.
     pub fn run(self) -> io::Result<()> {
         let permits = Permits::new(&self.config.limits);
+        let renewing = renew(self.doors.clone(), self.drain.watch());
+        let worker = || {
+            let (config, servers, doors) = (Arc::clone(&self.config), Arc::clone(&self.servers), self.doors.clone());
+            Worker::new(config, servers, doors, self.drain.clone(), permits.clone())
+        };
         let mut others = Vec::new();
         let mut listeners = self.listeners.into_iter();
         let own = listeners.next().unwrap_or_default();
         for (number, sockets) in listeners.enumerate() {
-            let worker =
-                Worker::new(Arc::clone(&self.config), Arc::clone(&self.servers), self.drain.clone(), permits.clone())?;
-            let name = format!("hybridge-{}", number + 1);
-            others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets, false))?);
+            let (name, worker) = (format!("hybridge-{}", number + 1), worker()?);
+            others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
         }
-        let worker = Worker::new(self.config, self.servers, self.drain, permits)?;
-        let mut result = worker.run(own, true);
+        let worker = worker()?;
+        worker.runtime.spawn(renewing);
+        worker.runtime.spawn(servers::health::watch(Arc::clone(&self.servers), self.drain.watch()));
+        let mut result = worker.run(own);
         for thread in others {
             result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
         }
@@ -141,8 +159,18 @@ struct Worker {
     runtime: Runtime,
     config: Arc<Config>,
     servers: Arc<Servers>,
+    doors: Vec<Arc<Door>>,
     drain: Drain,
     permits: Permits,
+}
+
+/// What is wrong with the certificates, keys and authorities that the configuration names, a line for each file.
+pub fn unusable_files(config: &Config) -> Vec<String> {
+    let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let of_listeners = listeners.filter_map(|tls| Acceptor::new(tls).err()).map(|error| error.to_string());
+    let own = config.upstream_tls.certificate.as_ref();
+    let of_upstreams = Tls::new(&trust(config), own).err().map(|error| error.to_string());
+    of_listeners.chain(of_upstreams).collect()
 }
 
 /// Whom backends are believed to be.
@@ -164,14 +192,19 @@ fn trust(config: &Config) -> Trust {
 }
 
 impl Worker {
-    fn new(config: Arc<Config>, servers: Arc<Servers>, drain: Drain, permits: Permits) -> io::Result<Self> {
+    fn new(
+        config: Arc<Config>,
+        servers: Arc<Servers>,
+        doors: Vec<Arc<Door>>,
+        drain: Drain,
+        permits: Permits,
+    ) -> io::Result<Self> {
         // Only name look-ups block.
         let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(16).build()?;
-        Ok(Worker { runtime, config, servers, drain, permits })
+        Ok(Worker { runtime, config, servers, doors, drain, permits })
     }
 
-    /// Serves what the sockets bring. One thread of all asks the servers how they are.
-    fn run(self, sockets: Vec<TcpListener>, asks: bool) -> io::Result<()> {
+    fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
                 pool: pool::pool(&self.servers, None, self.config.timeouts.keep_alive),
@@ -181,13 +214,11 @@ impl Worker {
                 drain: self.drain.clone(),
             });
             let mut accepting = JoinSet::new();
-            for socket in sockets {
+            for (socket, door) in sockets.into_iter().zip(&self.doors) {
                 let listener = tokio::net::TcpListener::from_std(socket)?;
-                accepting.spawn(accept(listener, Arc::clone(&shared), self.permits.clone()));
+                accepting.spawn(accept(listener, Arc::clone(door), Arc::clone(&shared), self.permits.clone()));
             }
-            let asking = asks.then(|| servers::health::watch(&self.servers));
             self.drain.watch().started().await;
-            drop(asking);
             accepting.shutdown().await;
             // The closing handshakes have their own deadline; the second more is for what they write last.
             let patience = self.config.timeouts.close + Duration::from_secs(1);
@@ -199,9 +230,23 @@ impl Worker {
     }
 }
 
+/// Looks again and again whether the certificates' files have changed, until the shutdown.
+async fn renew(doors: Vec<Arc<Door>>, mut watch: Watch) {
+    let acceptors: Vec<&Acceptor> = doors.iter().filter_map(|door| door.tls.as_ref()).collect();
+    while !acceptors.is_empty() && timeout(LOOK, watch.started()).await.is_err() {
+        for acceptor in &acceptors {
+            match acceptor.renew() {
+                Ok(false) => {}
+                Ok(true) => info!("certificates have changed: new connections get the new ones"),
+                Err(error) => error!("certificates have changed, and those from before are used on: {error}"),
+            }
+        }
+    }
+}
+
 /// Takes connections. One too many waits, accepted but unserved, until another ends, and those behind it in the
 /// listener's backlog; a permit taken before would be one that no other thread's listener could use.
-async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits: Permits) {
+async fn accept(listener: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>, permits: Permits) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -211,9 +256,9 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits:
                     continue;
                 }
                 listen::tune(&stream);
-                let shared = Arc::clone(&shared);
+                let (door, shared) = (Arc::clone(&door), Arc::clone(&shared));
                 tokio::spawn(async move {
-                    connection::serve(Stream::Plain(stream), peer, shared).await;
+                    connection::serve(stream, peer, door, shared).await;
                     drop(permit);
                 });
             }

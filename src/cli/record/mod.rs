@@ -5,7 +5,7 @@ mod carry;
 mod desk;
 mod page;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tracing::error;
 
 use self::desk::Desk;
-use super::{Failure, log_to_stderr};
+use super::{Failure, log_to_stderr, say};
 
 /// How long the server may take to accept a connection.
 const DIAL: Duration = Duration::from_secs(10);
@@ -152,11 +152,6 @@ async fn dial(upstream: &Upstream) -> io::Result<TcpStream> {
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&stream);
     Ok(stream)
-}
-
-/// Writes a line to stdout; nobody need read it.
-fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// A path as messages show it.

@@ -14,21 +14,23 @@ use tracing::{info, warn};
 
 use super::{Group, Server, Servers};
 use crate::config::Health;
+use crate::proxy::drain::Watch;
 use crate::proxy::random;
 use crate::proxy::stream::Stream;
 
-/// Asks every server of the routes that say so, each in its own time, until dropped.
-pub fn watch(servers: &Arc<Servers>) -> JoinSet<()> {
+/// Asks every server of the routes that say so, each in its own time, until the shutdown.
+pub async fn watch(servers: Arc<Servers>, mut drain: Watch) {
     let mut watching = JoinSet::new();
     for group in &servers.groups {
         let Some(health) = &group.route.health else { continue };
         for server in &group.servers {
             let (servers, group, server, health) =
-                (Arc::clone(servers), Arc::clone(group), Arc::clone(server), health.clone());
+                (Arc::clone(&servers), Arc::clone(group), Arc::clone(server), health.clone());
             watching.spawn(async move { servers.keep_asking(&group, &server, &health).await });
         }
     }
-    watching
+    drain.started().await;
+    watching.shutdown().await;
 }
 
 impl Servers {

@@ -11,7 +11,7 @@ mod reach;
 mod standing;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,10 +25,11 @@ use self::names::Names;
 use self::standing::Standing;
 use super::stream::Stream;
 use super::tls::Tls;
+use crate::arrival::Arrival;
 use crate::config::{Balance, Config, Place, Route, Upstream, UpstreamHost};
 use crate::dialect::opening::Opening;
 use crate::http::Refusal;
-use crate::preamble::Version;
+use crate::preamble::Preamble;
 
 /// A client's connection: whose it is, and which of our addresses it came to.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,13 @@ pub struct Ends {
     pub client: SocketAddr,
     /// Where it came to.
     pub local: SocketAddr,
+}
+
+impl Ends {
+    /// Of a client that got here so.
+    pub fn of(arrival: &Arrival) -> Ends {
+        Ends { client: arrival.client, local: arrival.local }
+    }
 }
 
 /// For whom a server is chosen.
@@ -331,30 +339,10 @@ impl Servers {
     }
 }
 
-/// What a connection begins with on a route that tells its backend who the client is; nothing on others.
+/// What a connection begins with on a route that tells its backend who the client is; nothing on others. Who speaks for
+/// no client says so (LOCAL, UNKNOWN).
 fn preamble_for(route: &Route, ends: Option<Ends>) -> Vec<u8> {
-    route.send_proxy.map(|version| placeholder(version, ends)).unwrap_or_default()
-}
-
-/// Stands in for the codec of preambles.
-fn placeholder(version: Version, ends: Option<Ends>) -> Vec<u8> {
-    let ends = ends.map(|ends| (ends.client.ip().to_canonical(), ends.local.ip().to_canonical(), ends));
-    match (version, ends) {
-        (Version::V1, None) => b"PROXY UNKNOWN\r\n".to_vec(),
-        (Version::V1, Some((client, local, ends))) => {
-            let family = if client.is_ipv4() { 4 } else { 6 };
-            format!("PROXY TCP{family} {client} {local} {} {}\r\n", ends.client.port(), ends.local.port()).into_bytes()
-        }
-        (Version::V2, None) => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(),
-        (Version::V2, Some((client, local, ends))) => {
-            let bytes = |address: IpAddr| match address {
-                IpAddr::V4(address) => address.octets().to_vec(),
-                IpAddr::V6(address) => address.octets().to_vec(),
-            };
-            let ports = [ends.client.port().to_be_bytes(), ends.local.port().to_be_bytes()].concat();
-            let body = [bytes(client), bytes(local), ports].concat();
-            let family = if client.is_ipv4() { 0x11 } else { 0x21 };
-            [b"\r\n\r\n\0\r\nQUIT\n\x21", &[family, 0, body.len() as u8][..], &body].concat()
-        }
-    }
+    let Some(version) = route.send_proxy else { return Vec::new() };
+    let source = ends.map(|ends| (ends.client, ends.local));
+    Preamble { source, ..Preamble::default() }.write(version)
 }
