@@ -162,6 +162,14 @@ impl Opening {
         out
     }
 
+    /// The values of the field lines of this name, in lower case, that travel on.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.forwarded.iter().filter_map(move |line| match line {
+            Line::Other(own, value) if own.eq_ignore_ascii_case(name) => Some(&value[..]),
+            _ => None,
+        })
+    }
+
     /// Judges the upstream's answer to a handshake sent with `key` (RFC 6455 §4.1, the client's checks).
     ///
     /// # Errors

@@ -9,10 +9,10 @@ use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::tls::Tls;
-use super::upstream;
+use super::connection::Shared;
+use super::servers::{self, Ends, Reached};
 use crate::access;
-use crate::config::{Auth, Config, Route, Upstream};
+use crate::config::{Auth, Route, Upstream};
 use crate::dialect::opening::Opening;
 use crate::dialect::opening::auth::{Asker, Granted, unjudged};
 use crate::handshake::auth_answer;
@@ -27,12 +27,12 @@ pub async fn pass<'o>(
     opening: &'o Opening,
     route: &Route,
     asker: &Asker,
-    config: &Config,
-    tls: &Tls,
+    ends: Ends,
+    shared: &Shared,
 ) -> Result<Cow<'o, Opening>, Refusal> {
     let Some(auth) = &route.auth else { return Ok(Cow::Borrowed(opening)) };
     let silent = || unjudged("it did not answer within timeouts.auth");
-    let asked = timeout(config.timeouts.auth, ask(opening, auth, asker, config, tls)).await;
+    let asked = timeout(shared.config.timeouts.auth, ask(opening, route, auth, asker, ends, shared)).await;
     let granted = asked.unwrap_or_else(|_| Err(silent())).map_err(|refusal| named(refusal, &auth.server))?;
     let mut opening = opening.clone();
     // Its answer was read, so its headers can be written.
@@ -42,15 +42,18 @@ pub async fn pass<'o>(
 
 async fn ask(
     opening: &Opening,
+    route: &Route,
     auth: &Auth,
     asker: &Asker,
-    config: &Config,
-    tls: &Tls,
+    ends: Ends,
+    shared: &Shared,
 ) -> Result<Vec<Granted>, Refusal> {
     let broken = |error: io::Error| unjudged(format!("it broke off: {error}"));
-    let connecting = upstream::connect(&auth.server, tls, &config.timeouts).await;
+    let group = shared.servers.of_auth(route);
+    let connecting = shared.servers.connect(group, &servers::Asker::opening(opening, route, ends), None).await;
     // To whoever connects, every server is an upstream.
-    let mut stream = connecting.map_err(|refusal| unjudged(refusal.why.replacen("the upstream", "it", 1)))?;
+    let Reached { mut stream, .. } =
+        connecting.map_err(|refusal| unjudged(refusal.why.replacen("the upstream", "it", 1)))?;
     let target = auth.server.path.as_deref().unwrap_or("/");
     let request = opening.auth_request(target, &auth.server.authority(), asker);
     stream.write_all(&request).await.map_err(broken)?;
@@ -60,7 +63,7 @@ async fn ask(
         if stream.read_buf(&mut answer).await.map_err(broken)? == 0 {
             return Err(broken(io::ErrorKind::UnexpectedEof.into()));
         }
-        if let Some(granted) = auth_answer(&answer, &auth.headers, &config.limits)? {
+        if let Some(granted) = auth_answer(&answer, &auth.headers, &shared.config.limits)? {
             return Ok(granted);
         }
     }

@@ -12,14 +12,15 @@ use tracing::{debug, info, warn};
 use super::auth;
 use super::drain::Drain;
 use super::entry::{self, Door, Entered, HANDSHAKE_FAILURE};
-use super::passthrough::{self, Pool};
+use super::passthrough::{self, Upload};
 use super::permits::{Permit, Permits};
 use super::random::Fresh;
 use super::rate::Handshakes;
 use super::relay::{Carried, relay};
+use super::servers::pool::Pool;
+use super::servers::{Ends, Servers};
 use super::sse::{self, Begun, Feed};
 use super::stream::Stream;
-use super::tls::Tls;
 use super::upstream::{self, Consented};
 use crate::access;
 use crate::arrival::Arrival;
@@ -44,15 +45,15 @@ pub struct Shared {
     /// The settings.
     pub config: Arc<Config>,
     /// Connections to backends for ordinary HTTP.
-    pub pool: Pool,
+    pub pool: Pool<Upload>,
     /// Connections to backends for what clients send to event streams.
     pub posts: Pool<Feed>,
-    /// Connections to backends over TLS.
-    pub tls: Tls,
     /// How many connections there are.
     pub permits: Permits,
     /// How often clients have asked for opening handshakes.
     pub handshakes: Handshakes,
+    /// The backends.
+    pub servers: Arc<Servers>,
     /// The shutdown.
     pub drain: Drain,
 }
@@ -117,8 +118,10 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door
     debug!(client = %peer, %dialect, %target, %route, "open");
     let watch = shared.drain.watch();
     let carried = match upstream {
-        Upstream::WebSocket(Consented { stream, early, .. }) => {
-            relay(downstream, (stream, early), conversation, &shared.config.timeouts, watch).await
+        Upstream::WebSocket(Consented { stream, early, lease, .. }) => {
+            let carried = relay(downstream, (stream, early), conversation, &shared.config.timeouts, watch).await;
+            drop(lease);
+            carried
         }
         // Boxed, for its size is not every connection's.
         Upstream::Events(begun) => Box::pin(sse::carry(downstream, *begun, conversation, watch)).await,
@@ -163,7 +166,7 @@ async fn open<'s>(
                     route: route.name.as_str().into(),
                 });
             }
-            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, peer, shared)).await?,
+            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, Ends::of(&arrival), shared)).await?,
             Err(ended) => {
                 part(Some(stream), peer, ended, door).await;
                 return None;
@@ -201,15 +204,15 @@ async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &D
 }
 
 /// Serves ordinary requests; returns the connection with what is none, if that comes after them.
-async fn http(stream: Stream, buffer: Vec<u8>, peer: SocketAddr, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
-    match passthrough::serve(stream, buffer, peer.ip(), &shared.config, &shared.pool, &shared.drain).await {
+async fn http(stream: Stream, buffer: Vec<u8>, ends: Ends, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
+    match passthrough::serve(stream, buffer, ends, shared).await {
         Ok((stream, rest)) if !rest.is_empty() && !shared.drain.has_started() => Some((stream, rest)),
         Ok((stream, _)) => {
             end(stream).await;
             None
         }
         Err(error) => {
-            debug!(client = %peer, "HTTP connection ended: {error}");
+            debug!(client = %ends.client, "HTTP connection ended: {error}");
             None
         }
     }
@@ -247,7 +250,7 @@ async fn shake_hands<'c>(
     let asker = Asker { client, secure: location.starts_with("wss:") };
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, &asker, shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, Ends::of(arrival), &asker, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -283,16 +286,17 @@ fn admit(opening: &Opening, route: &Route, client: IpAddr, shared: &Shared) -> R
 async fn dial<'c>(
     opening: &Opening,
     route: &'c Route,
+    ends: Ends,
     asker: &Asker,
     shared: &'c Shared,
 ) -> Result<Upstream<'c>, Refusal> {
-    let opening = &*auth::pass(opening, route, asker, &shared.config, &shared.tls).await?;
+    let opening = &*auth::pass(opening, route, asker, ends, shared).await?;
     match route.upstream.protocol {
         Protocol::WebSocket => {
-            upstream::open(opening, route, &shared.config, &shared.tls).await.map(Upstream::WebSocket)
+            upstream::open(opening, route, ends, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
         }
         Protocol::Events => {
-            let begun = sse::open(opening, route, &shared.config, &shared.posts, &shared.tls).await?;
+            let begun = sse::open(opening, route, ends, shared).await?;
             Ok(Upstream::Events(Box::new(begun)))
         }
     }

@@ -15,6 +15,7 @@ mod pipe;
 mod random;
 mod rate;
 mod relay;
+mod servers;
 mod sse;
 pub mod stream;
 pub mod tls;
@@ -41,6 +42,7 @@ pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
 use self::rate::Handshakes;
+use self::servers::{Servers, pool};
 use self::tls::{Acceptor, FileError, Tls, Trust, TrustError};
 use crate::config::{Config, Listener, Route, UpstreamTls};
 
@@ -58,7 +60,7 @@ pub struct Server {
     doors: Vec<Arc<Door>>,
     /// For each thread, its sockets, in the same order.
     listeners: Vec<Vec<TcpListener>>,
-    tls: Tls,
+    servers: Arc<Servers>,
     drain: Drain,
 }
 
@@ -112,7 +114,8 @@ impl Server {
                 of_thread.push(socket);
             }
         }
-        Ok(Server { config: Arc::new(config), addresses, doors, listeners, tls, drain: Drain::default() })
+        let servers = Arc::new(Servers::new(&config, tls));
+        Ok(Server { config: Arc::new(config), addresses, doors, listeners, servers, drain: Drain::default() })
     }
 
     /// The addresses really bound, in the configuration's order.
@@ -130,9 +133,9 @@ impl Server {
     /// # Errors
     /// A thread or its runtime cannot be made.
     pub fn run(self) -> io::Result<()> {
-        let Server { config, doors, listeners, tls, drain, .. } = self;
+        let Server { config, doors, listeners, servers, drain, .. } = self;
         let (permits, handshakes) = (Permits::new(&config.limits), Handshakes::new(&config.limits));
-        let common = Common { config, tls, drain, permits, handshakes };
+        let common = Common { config, servers, drain, permits, handshakes };
         let mut others = Vec::new();
         let mut threads = listeners.into_iter().map(|sockets| doors.iter().cloned().zip(sockets).collect::<Vec<_>>());
         let own = threads.next().unwrap_or_default();
@@ -142,7 +145,9 @@ impl Server {
             others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
         }
         let worker = Worker::new(common)?;
-        worker.runtime.spawn(renew(doors, worker.common.drain.watch()));
+        let Common { servers, drain, .. } = &worker.common;
+        worker.runtime.spawn(renew(doors, drain.watch()));
+        worker.runtime.spawn(servers::health::watch(Arc::clone(servers), drain.watch()));
         let mut result = worker.run(own);
         for thread in others {
             result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
@@ -155,7 +160,7 @@ impl Server {
 #[derive(Clone)]
 struct Common {
     config: Arc<Config>,
-    tls: Tls,
+    servers: Arc<Servers>,
     drain: Drain,
     permits: Permits,
     handshakes: Handshakes,
@@ -203,12 +208,12 @@ impl Worker {
     }
 
     fn run(self, sockets: Vec<(Arc<Door>, TcpListener)>) -> io::Result<()> {
-        let Common { config, tls, drain, permits, handshakes } = self.common;
+        let Common { config, servers, drain, permits, handshakes } = self.common;
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
-                pool: passthrough::pool(&config.timeouts, &tls, config.timeouts.keep_alive),
-                posts: passthrough::pool(&config.timeouts, &tls, sse::IDLE),
-                tls,
+                pool: pool::pool(&servers, None, config.timeouts.keep_alive),
+                posts: pool::pool(&servers, None, sse::IDLE),
+                servers,
                 config: Arc::clone(&config),
                 permits: permits.clone(),
                 handshakes,

@@ -25,14 +25,14 @@ use self::events::{Came, Events};
 pub use self::feed::Feed;
 use self::posts::Posts;
 use self::source::Source;
+use super::connection::Shared;
 use super::drain::Watch;
-use super::passthrough::Pool;
 use super::pipe::Pipe;
 use super::random::Fresh;
 use super::relay::{BRIEFLY, Carried, KEEP, MAX_ANSWERS, SCRATCH, Scratch};
+use super::servers::Ends;
 use super::stream::Stream;
-use super::tls::Tls;
-use crate::config::{Config, Route, SendFailure, Timeouts};
+use crate::config::{Route, SendFailure, Timeouts};
 use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
 use crate::dialect::opening::{Agreed, Opening};
 use crate::handshake::events_conversation;
@@ -59,12 +59,11 @@ pub struct Begun<'s> {
 pub async fn open<'s>(
     opening: &Opening,
     route: &'s Route,
-    config: &'s Config,
-    pool: &Pool<Feed>,
-    tls: &Tls,
+    ends: Ends,
+    shared: &'s Shared,
 ) -> Result<Begun<'s>, Refusal> {
-    let source = Arc::new(Source::new(opening, route, config, tls)?);
-    let posts = Posts::new(&source, pool)?;
+    let source = Arc::new(Source::new(opening, route, ends, &shared.config, &shared.servers)?);
+    let posts = Posts::new(&source, &shared.posts)?;
     let mut stream = source.ask(&source.start.last_id).await.map_err(source::Unopened::refusal)?;
     let agreed = std::mem::take(&mut stream.agreed);
     Ok(Begun { events: Events::new(source, stream), posts, agreed })
