@@ -13,12 +13,18 @@ pub mod event;
 pub mod http;
 pub mod utf8;
 
+pub mod hello;
+pub mod preamble;
+
+pub mod arrival;
+
 pub mod dialect;
 
 pub mod config;
 pub mod conversation;
 pub mod sniff;
 
+pub mod access;
 pub mod handshake;
 
 pub mod transcript;

@@ -38,10 +38,10 @@ pub enum Foreign {
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Foreign::Proxy => "a PROXY protocol preamble, which this listener does not expect",
-            Foreign::Tls => "a TLS handshake on a plain listener",
+            Foreign::Proxy => "a PROXY protocol preamble, from a peer that the listener's proxy_protocol does not name",
+            Foreign::Tls => "a TLS handshake, and the listener has no certificates",
             Foreign::Http2 => "HTTP/2 with prior knowledge, which is not served",
-            Foreign::FlashPolicy => "a Flash policy request, which is not answered",
+            Foreign::FlashPolicy => "a Flash policy request, and the listener has no flash_policy to answer with",
             Foreign::Garbage => "neither HTTP nor anything else known",
         })
     }

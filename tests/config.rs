@@ -262,12 +262,20 @@ fn a_setting_means_what_it_says() {
     let protocol = Protocol::WebSocket;
     assert_eq!(
         tv.upstream,
-        Upstream { protocol, secure: false, host: "backend_1".into(), port: 80, path: Some("/rooms".into()) }
+        Upstream {
+            protocol,
+            secure: false,
+            servers: vec![Place::Tcp { host: "backend_1".into(), port: 80 }],
+            path: Some("/rooms".into())
+        }
     );
     assert_eq!(tv.upstream_host, UpstreamHost::Fixed("portal.example:8080".into()));
     assert_eq!(tv.dialects, [Dialect::Hixie76, Dialect::Rfc6455].into_iter().collect());
     assert_eq!((tv.binary, tv.max_message), (BinaryPolicy::Latin1, Some(2 << 30)));
-    assert_eq!(rest.upstream, Upstream { protocol, secure: false, host: "::1".into(), port: 9000, path: None });
+    assert_eq!(
+        rest.upstream,
+        Upstream { protocol, secure: false, servers: vec![Place::Tcp { host: "::1".into(), port: 9000 }], path: None }
+    );
     assert_eq!(rest.max_message, None, "none on a route overrules the limit for all");
 }
 
@@ -365,7 +373,12 @@ fn upstreams_are_read_and_written() {
         let protocol = if written.starts_with("ws") { Protocol::WebSocket } else { Protocol::Events };
         assert_eq!(
             read,
-            Upstream { protocol, secure: false, host: host.into(), port, path: path.map(Into::into) },
+            Upstream {
+                protocol,
+                secure: false,
+                servers: vec![Place::Tcp { host: host.into(), port }],
+                path: path.map(Into::into)
+            },
             "{url}"
         );
         assert_eq!(read.to_string(), written, "{url}");

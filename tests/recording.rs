@@ -203,16 +203,20 @@ fn a_line_without_end_is_not_held_for_good_and_not_told() {
 }
 
 #[test]
-fn many_short_lines_take_no_longer_than_few_long_ones() {
-    for unit in ["\n", "\r\n", "a:\n", "1\r\na\r\n"] {
+fn four_times_as_many_short_lines_take_not_sixteen_times_as_long() {
+    let takes = |unit: &str, bytes: usize| {
         let start = if unit.starts_with('1') { "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" } else { "" };
-        let lines = [start.as_bytes(), &unit.as_bytes().repeat((256 << 10) / unit.len())].concat();
-        let segments: Vec<(Side, &[u8])> = lines.chunks(64 << 10).map(|bytes| (CLIENT, bytes)).collect();
+        let lines = [start.as_bytes(), &unit.as_bytes().repeat(bytes / unit.len())].concat();
         let (mut scribe, started) = (scribe(OPEN_HANDED, false), Instant::now());
-        segments.iter().for_each(|(side, bytes)| scribe.segment(at(0), *side, bytes));
+        lines.chunks(64 << 10).for_each(|segment| scribe.segment(at(0), CLIENT, segment));
         scribe.finish();
-        // It took minutes; where all is recorded by one thread, of everybody.
-        assert!(started.elapsed() < Duration::from_secs(30), "{unit:?}: {:?}", started.elapsed());
+        started.elapsed()
+    };
+    for unit in ["\n", "\r\n", "a:\n", "1\r\na\r\n"] {
+        // The best of three: others use the machine, too. Recording was quadratic once, and took minutes of everybody.
+        let best = |bytes: usize| (0..3).map(|_| takes(unit, bytes)).min().expect("three runs");
+        let (few, many) = (best(16 << 10), best(64 << 10));
+        assert!(many < few.max(Duration::from_millis(2)) * 10, "{unit:?}: {few:?}, four times as many {many:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! TLS as a client: who is believed, and what is said of those who are not.
 
 #[path = "support/tls.rs"]
+#[allow(dead_code)]
 mod support;
 
 use std::io::{Read as _, Write as _};
@@ -10,7 +11,8 @@ use std::time::Duration;
 
 use hybridge::config::{Config, Upstream, UpstreamTls};
 use hybridge::proxy::Server;
-use hybridge::proxy::tls::{Stream, Tls, TlsError, TlsFault, Trust, TrustError};
+use hybridge::proxy::stream::Stream;
+use hybridge::proxy::tls::{Tls, TlsError, TlsFault, Trust, TrustError};
 use rcgen::date_time_ymd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -40,7 +42,7 @@ fn connect<T>(
 ) -> Result<T, TlsError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let tls = Tls::new(trust).expect("the trust can be read");
+        let tls = Tls::new(trust, None).expect("the trust can be read");
         let stream = TcpStream::connect(address).await.expect("the server listens");
         match tokio::time::timeout(Duration::from_secs(20), tls.connect(stream, host)).await {
             Ok(connected) => Ok(then(connected?).await),
@@ -107,7 +109,7 @@ fn a_certificate_that_cannot_be_believed_says_why() {
     let good = listen(authority.server(&["tv.example", "10.0.0.5"], |_| {}), echo);
     assert_eq!(fault(&Trust::File(other.file.clone()), good, "tv.example"), TlsFault::UnknownIssuer);
     // Some machines, built from nothing, have no authorities.
-    if Tls::new(&Trust::System).is_ok() {
+    if Tls::new(&Trust::System, None).is_ok() {
         assert_eq!(fault(&Trust::System, good, "tv.example"), TlsFault::UnknownIssuer);
     }
     for wrong in ["localhost", "127.0.0.1"] {
@@ -144,12 +146,12 @@ fn a_server_without_tls_is_recognised() {
 #[test]
 fn authorities_that_cannot_be_read_are_named() {
     let said = |file: &str| {
-        let trusted = Tls::new(&Trust::File(file.into()));
+        let trusted = Tls::new(&Trust::File(file.into()), None);
         trusted.map(|_| ()).expect_err("the file is no good").to_string()
     };
     assert!(said("no/such/file.pem").starts_with("cannot read the CA file no/such/file.pem: No such file"));
     assert!(said("Cargo.toml").contains("there is no certificate in it"), "{}", said("Cargo.toml"));
-    assert!(matches!(Tls::new(&Trust::File("Cargo.toml".into())), Err(TrustError::File(..))));
+    assert!(matches!(Tls::new(&Trust::File("Cargo.toml".into()), None), Err(TrustError::File(..))));
 }
 
 #[test]
@@ -237,7 +239,7 @@ fn events_messages_and_pages_come_and_go_over_tls() {
         let mut config = Config::simple(vec![([127, 0, 0, 1], 0).into()], upstream);
         config.routes[0].events.send = Some(format!("https://{address}/in").parse().expect("a proper URL"));
         config.threads = std::num::NonZeroUsize::new(1);
-        config.upstream_tls = UpstreamTls { ca, insecure };
+        config.upstream_tls = UpstreamTls { ca, insecure, certificate: None };
         let server = Server::bind(config).expect("a port is free, and the authority can be read");
         let (proxy, drain) = (server.addresses()[0], server.drain());
         thread::spawn(|| server.run());

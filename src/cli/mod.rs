@@ -9,7 +9,7 @@ mod record;
 mod replay;
 mod serve;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,8 +85,18 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 type Failure = Box<dyn std::error::Error>;
 
 fn check(file: &std::path::Path) -> Result<(), Failure> {
-    print!("{}", hybridge::config::Config::read(file)?.summary());
+    let config = hybridge::config::Config::read(file)?;
+    let unusable = hybridge::proxy::unusable_files(&config);
+    if !unusable.is_empty() {
+        return Err(unusable.join("\n").into());
+    }
+    say(config.summary().trim_end());
     Ok(())
+}
+
+/// Writes a line to stdout; nobody need read it.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Sends the log to stderr, in colour where that is a terminal.

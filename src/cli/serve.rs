@@ -11,7 +11,7 @@ use hybridge::dialect::BinaryPolicy;
 use hybridge::proxy::Server;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, log_to_stderr};
+use super::{Failure, log_to_stderr, say};
 
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["config", "upstream"]))]
@@ -80,7 +80,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let connections = config.limits.connections;
     let server = Server::bind(config)?;
     for address in server.addresses() {
-        println!("listening on {address}, upstream {}", upstreams.join(", "));
+        say(&format!("listening on {address}, upstream {}", upstreams.join(", ")));
     }
     raise_file_limit(connections);
     stop_on_signal(&server)?;
@@ -111,7 +111,8 @@ fn config(arguments: Arguments) -> Result<Config, Failure> {
         route.max_message = arguments.max_message.or(route.max_message);
     }
     if arguments.upstream_insecure || arguments.upstream_ca.is_some() {
-        config.upstream_tls = UpstreamTls { ca: arguments.upstream_ca, insecure: arguments.upstream_insecure };
+        let (ca, insecure) = (arguments.upstream_ca, arguments.upstream_insecure);
+        config.upstream_tls = UpstreamTls { ca, insecure, ..config.upstream_tls };
     }
     config.threads = arguments.threads.or(config.threads);
     config.log_level = arguments.log_level.unwrap_or(config.log_level);

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -12,12 +11,12 @@ use toml::de::{DeTable, DeValue};
 use super::events::{Events, SendTo};
 use super::fault::{Fault, Faults, LONGEST_SHOWN, Refusal, nearest, quoted};
 use super::route::{Route, check_host, check_path, place};
-use super::upstream::{Protocol, Upstream};
+use super::upstream::{Place, Protocol, Upstream};
 use super::value::{
     all_types, binary, buffer, count, dialect, duration, event_type, form, listener, media_type, not_a, or_off,
     parameter, route_name, send_failure, shown, size, text, threads, truth,
 };
-use super::{Config, Limits, Timeouts, UpstreamTls, units};
+use super::{Config, Limits, Listener, Timeouts, UpstreamTls, units};
 use crate::dialect::BinaryPolicy;
 use crate::dialect::sse::Types;
 
@@ -129,7 +128,7 @@ impl<'f> Reader<'f> {
         let mut config = Config::bare();
         self.required(top, "listen", r#"write listen = ["127.0.0.1:8080"], the addresses that clients connect to"#);
         if let Some(listen) = self.list(top, "listen", r#"["127.0.0.1:8080"]"#, text("127.0.0.1:8080", listener)) {
-            config.listen = listen;
+            config.listeners = listen.into_iter().map(Listener::plain).collect();
         }
         self.set(top, "threads", &mut config.threads, threads);
         self.set(top, "log_level", &mut config.log_level, text("info", str::parse));
@@ -142,7 +141,7 @@ impl<'f> Reader<'f> {
         self.upstream_tls(upstream_tls, &mut config.upstream_tls);
         let mut max_message = None;
         self.set(limits, "max_message", &mut max_message, or_off("none", size));
-        config.routes = self.routes(top, &config.listen, max_message);
+        config.routes = self.routes(top, &config.listeners, max_message);
         config
     }
 
@@ -177,7 +176,7 @@ impl<'f> Reader<'f> {
         }
     }
 
-    fn routes(&mut self, top: &Section<'_>, listen: &[SocketAddr], max_message: Option<u64>) -> Vec<Route> {
+    fn routes(&mut self, top: &Section<'_>, listeners: &[Listener], max_message: Option<u64>) -> Vec<Route> {
         const REMEDY: &str = "write [[route]], and below it name and upstream";
         self.required(top, "route", REMEDY);
         let Some(value) = top.get("route") else { return Vec::new() };
@@ -199,7 +198,7 @@ impl<'f> Reader<'f> {
                     _ => format!("route {}: ", index + 1),
                 };
                 let section = self.section(label, "route", line, Some(table));
-                routes.push(self.route(&section, listen, max_message, &mut taken));
+                routes.push(self.route(&section, listeners, max_message, &mut taken));
             } else {
                 self.refuse(top, "route", item, not_a("a table", item.get_ref(), REMEDY));
             }
@@ -210,12 +209,11 @@ impl<'f> Reader<'f> {
     fn route(
         &mut self,
         section: &Section<'_>,
-        listen: &[SocketAddr],
+        listeners: &[Listener],
         max_message: Option<u64>,
         taken: &mut Taken,
     ) -> Route {
-        let nowhere =
-            Upstream { protocol: Protocol::default(), secure: false, host: String::new(), port: 80, path: None };
+        let nowhere = Upstream { protocol: Protocol::default(), secure: false, servers: Vec::new(), path: None };
         let mut route = Route { max_message, ..Route::new("", nowhere) };
         self.required(section, "name", "write name = \"chat\", or whatever logs and metrics shall call it");
         if self.set(section, "name", &mut route.name, text("chat", route_name)) {
@@ -227,7 +225,7 @@ impl<'f> Reader<'f> {
             self.only_place(section, place(route.host.as_deref(), &route.path), taken);
         }
         self.required(section, "upstream", "write upstream = \"ws://HOST:PORT\", the backend");
-        let upstream = |url: &str| not_itself(Upstream::parse(url)?, listen);
+        let upstream = |url: &str| not_itself(Upstream::parse(url)?, listeners);
         let has_upstream = self.set(section, "upstream", &mut route.upstream, text("ws://10.0.0.5:9000", upstream));
         self.set(section, "upstream_host", &mut route.upstream_host, text("client", str::parse));
         self.set(section, "public_url", &mut route.public_url, text("ws", str::parse));
@@ -236,7 +234,7 @@ impl<'f> Reader<'f> {
         }
         self.set(section, "binary", &mut route.binary, text("close", binary));
         self.set(section, "max_message", &mut route.max_message, or_off("none", size));
-        self.events(section, &mut route.events, listen);
+        self.events(section, &mut route.events, listeners);
         if has_upstream && section.get("upstream").is_some() {
             self.fit_together(section, &route);
         }
@@ -244,7 +242,7 @@ impl<'f> Reader<'f> {
     }
 
     /// What only an event stream has.
-    fn events(&mut self, section: &Section<'_>, events: &mut Events, listen: &[SocketAddr]) {
+    fn events(&mut self, section: &Section<'_>, events: &mut Events, listeners: &[Listener]) {
         self.set(section, "message", &mut events.message, text("data", form));
         match section.get("events").and_then(|value| all_types(value.get_ref())) {
             Some(all) => events.types = all,
@@ -255,7 +253,7 @@ impl<'f> Reader<'f> {
         }
         let send = |text: &str| {
             let mut send: SendTo = text.parse()?;
-            send.backend = send.backend.map(|backend| not_itself(backend, listen)).transpose()?;
+            send.backend = send.backend.map(|backend| not_itself(backend, listeners)).transpose()?;
             Ok(send)
         };
         self.set(section, "send", &mut events.send, or_off("none", text("/messages", send)));
@@ -456,13 +454,14 @@ impl<'f> Reader<'f> {
 }
 
 /// A route to one of our own listeners would take a request round and round until no connection is left.
-fn not_itself(upstream: Upstream, listen: &[SocketAddr]) -> Result<Upstream, Refusal> {
-    let Some(address) = upstream.address() else { return Ok(upstream) };
-    let local = address.is_loopback() || address.is_unspecified();
-    let itself = listen.iter().find(|own| {
-        own.port() == upstream.port
-            && own.is_ipv4() == address.is_ipv4()
-            && (own.ip() == address || own.ip().is_unspecified() && local)
+fn not_itself(upstream: Upstream, listeners: &[Listener]) -> Result<Upstream, Refusal> {
+    let itself = upstream.servers.iter().filter_map(Place::address).find_map(|(address, port)| {
+        let local = address.is_loopback() || address.is_unspecified();
+        listeners.iter().map(|listener| listener.address).find(|own| {
+            own.port() == port
+                && own.is_ipv4() == address.is_ipv4()
+                && (own.ip() == address || own.ip().is_unspecified() && local)
+        })
     });
     match itself {
         None => Ok(upstream),

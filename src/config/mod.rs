@@ -4,9 +4,12 @@
 //! which they are tried. What is refused is refused all at once: each [`Fault`] names file, line, key, reason and
 //! remedy.
 
+mod access;
+mod balance;
 mod events;
 mod fault;
 mod file;
+mod listener;
 mod public_url;
 mod route;
 mod summary;
@@ -22,13 +25,19 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+pub use crate::arrival::ForwardedHeader;
+pub use access::{Auth, OriginRule, Rate};
+pub use balance::{Balance, Health};
 pub use events::{Events, SendFailure, SendTo};
 pub use fault::{Fault, Faults, ReadError, Refusal};
 pub use file::KEYS;
+pub use listener::{Certificate, ClientCertificate, FlashDomain, Listener, ListenerTls, OldTls};
 pub use public_url::PublicUrl;
 pub use route::Route;
 pub use units::{parse_duration, parse_size};
-pub use upstream::{Protocol, Upstream, UpstreamHost, split_authority};
+pub use upstream::{Place, Protocol, Upstream, UpstreamHost, split_authority};
 
 /// Everything that an operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +46,10 @@ pub struct Config {
     pub threads: Option<NonZeroUsize>,
     /// What is worth a line in the log. Default: info.
     pub log_level: LogLevel,
-    /// The addresses that clients connect to; a port 0 is chosen by the operating system.
-    pub listen: Vec<SocketAddr>,
+    /// Where clients connect to; at least one.
+    pub listeners: Vec<Listener>,
+    /// Whom is believed what they say of their own clients, and what backends are told of theirs.
+    pub forwarded: Forwarded,
     /// How long each wait may take.
     pub timeouts: Timeouts,
     /// How much is taken from clients.
@@ -89,7 +100,8 @@ impl Config {
 
     /// The configuration without a file: one route, `default`, that takes every request, and defaults for the rest.
     pub fn simple(listen: Vec<SocketAddr>, upstream: Upstream) -> Config {
-        Config { listen, routes: vec![Route::new("default", upstream)], ..Config::bare() }
+        let listeners = listen.into_iter().map(Listener::plain).collect();
+        Config { listeners, routes: vec![Route::new("default", upstream)], ..Config::bare() }
     }
 
     /// The way of a request, by the value of its `Host` header and its target.
@@ -102,7 +114,8 @@ impl Config {
         Config {
             threads: None,
             log_level: LogLevel::default(),
-            listen: Vec::new(),
+            listeners: Vec::new(),
+            forwarded: Forwarded::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             upstream_tls: UpstreamTls::default(),
@@ -111,13 +124,31 @@ impl Config {
     }
 }
 
-/// Whom backends that are reached over TLS are believed to be.
+/// Facts about clients that travel in headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The peers that are believed what they say of their own clients. Default: none.
+    pub trusted: Vec<IpNet>,
+    /// The headers that backends are told in. Default: `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded`.
+    pub headers: Vec<ForwardedHeader>,
+}
+
+impl Default for Forwarded {
+    fn default() -> Forwarded {
+        use ForwardedHeader as H;
+        Forwarded { trusted: Vec::new(), headers: vec![H::For, H::Proto, H::Host, H::Forwarded] }
+    }
+}
+
+/// Whom backends that are reached over TLS are believed to be, and who we are to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// A PEM file with the certificate authorities that are believed, and no others. Default: those of this machine.
     pub ca: Option<PathBuf>,
     /// Whether every certificate is believed. Default: no.
     pub insecure: bool,
+    /// What backends are shown that ask for a certificate. Default: none.
+    pub certificate: Option<Certificate>,
 }
 
 /// How long each wait may take.
@@ -141,6 +172,8 @@ pub struct Timeouts {
     pub response: Option<Duration>,
     /// Plain HTTP: how long a client's connection may be idle between requests. Default: 75 s.
     pub keep_alive: Duration,
+    /// Until a route's auth server has answered. Default: 5 s.
+    pub auth: Duration,
 }
 
 impl Default for Timeouts {
@@ -155,6 +188,7 @@ impl Default for Timeouts {
             stall: Duration::from_secs(60),
             response: Some(Duration::from_secs(2 * 60)),
             keep_alive: Duration::from_secs(75),
+            auth: Duration::from_secs(5),
         }
     }
 }
@@ -170,6 +204,8 @@ pub struct Limits {
     pub connections: usize,
     /// The most connections from one address at one time. Default: none, no limit.
     pub connections_per_address: Option<usize>,
+    /// How many opening handshakes one client's address may ask for; of IPv6 its first 64 bits. Default: none, no limit.
+    pub handshakes_per_address: Option<Rate>,
     /// The longest event, and the longest line, that an event stream may have, in bytes, 1 KiB to 64 MiB. Default:
     /// 1 MiB.
     pub event_bytes: usize,
@@ -185,6 +221,7 @@ impl Default for Limits {
             head_fields: 100,
             connections: 100_000,
             connections_per_address: None,
+            handshakes_per_address: None,
             event_bytes: 1 << 20,
             send_queue: 64 << 10,
         }

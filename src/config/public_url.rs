@@ -10,48 +10,48 @@ use super::upstream::split_authority;
 /// What hixie clients are told as their location, which they compare with the URL their page used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
-    /// Whether clients reach the front by `wss`. Default: no.
-    secure: bool,
-    /// The host and port in the page's URL; default: none, as the client's `Host` says.
+    /// Whether clients reach the front by `wss`. Default: as far as it can be told.
+    secure: Option<bool>,
+    /// The host and port in the page's URL. Default: none, as far as they can be told.
     authority: Option<String>,
     /// What a front takes off the path before it asks here, without a slash at its end. Default: nothing.
     prefix: String,
 }
 
 impl PublicUrl {
-    /// As the client's `Host` says, over plain TCP.
-    pub const PLAIN: PublicUrl = PublicUrl { secure: false, authority: None, prefix: String::new() };
+    /// As far as it can be told from the connection and the request.
+    pub const AUTO: PublicUrl = PublicUrl { secure: None, authority: None, prefix: String::new() };
 
-    /// The location of a request with this `Host` and target (hixie-76 §5.2).
-    pub fn location(&self, host: &str, target: &str) -> String {
-        let authority = self.authority.as_deref().unwrap_or(host);
-        format!("{}://{authority}{}{target}", self.scheme(), self.prefix)
-    }
-
-    fn scheme(&self) -> &'static str {
-        if self.secure { "wss" } else { "ws" }
+    /// The location of a request for `target` (hixie-76 §5.2), where what can be told of the connection and the request is
+    /// whether the client encrypts, and the host and port that it asked for.
+    pub fn location(&self, secure: bool, authority: &str, target: &str) -> String {
+        let authority = self.authority.as_deref().unwrap_or(authority);
+        format!("{}://{authority}{}{target}", scheme(self.secure.unwrap_or(secure)), self.prefix)
     }
 }
 
 impl FromStr for PublicUrl {
     type Err = Refusal;
 
-    /// Reads `ws`, `wss`, or a URL of either, `wss://HOST:PORT/PREFIX`; `http` and `https` mean the same.
+    /// Reads `auto`, `ws`, `wss`, or a URL of either, `wss://HOST:PORT/PREFIX`; `http` and `https` mean the same.
     fn from_str(text: &str) -> Result<PublicUrl, Refusal> {
         const FORM: &str = "write \"wss\" for the client's own host over TLS, or wss://HOST:PORT";
+        if text == "auto" {
+            return Ok(PublicUrl::AUTO);
+        }
         let (scheme, rest) = text.split_once("://").map_or((text, None), |(scheme, rest)| (scheme, Some(rest)));
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => false,
             "wss" | "https" => true,
             other => {
-                let remedy = match nearest(other, &["ws", "wss"]) {
+                let remedy = match nearest(other, &["auto", "ws", "wss"]) {
                     Some(near) => format!("did you mean {near:?}?"),
                     None => FORM.to_owned(),
                 };
                 return Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), remedy));
             }
         };
-        let Some(rest) = rest else { return Ok(PublicUrl { secure, ..PublicUrl::PLAIN }) };
+        let Some(rest) = rest else { return Ok(PublicUrl { secure: Some(secure), ..PublicUrl::AUTO }) };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if path.contains(['?', '#']) {
             return Err(Refusal::new("the URL has a query or a fragment", "leave out the ? or # and what follows it"));
@@ -70,15 +70,20 @@ impl FromStr for PublicUrl {
         let path = if path.is_empty() { String::new() } else { check_path(path)? };
         // The text and not what was understood of it: clients compare it letter by letter.
         let (authority, prefix) = (Some(authority.to_owned()), path.trim_end_matches('/').to_owned());
-        Ok(PublicUrl { secure, authority, prefix })
+        Ok(PublicUrl { secure: Some(secure), authority, prefix })
     }
 }
 
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.authority {
-            Some(authority) => write!(f, "{}://{authority}{}", self.scheme(), self.prefix),
-            None => f.write_str(self.scheme()),
+        match (self.secure.map(scheme), &self.authority) {
+            (None, _) => f.write_str("auto"),
+            (Some(scheme), Some(authority)) => write!(f, "{scheme}://{authority}{}", self.prefix),
+            (Some(scheme), None) => f.write_str(scheme),
         }
     }
+}
+
+fn scheme(secure: bool) -> &'static str {
+    if secure { "wss" } else { "ws" }
 }

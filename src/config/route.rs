@@ -1,12 +1,18 @@
 //! Which requests go which way.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
+use ipnet::IpNet;
+
+use super::access::{Auth, OriginRule};
+use super::balance::{Balance, Health};
 use super::events::Events;
 use super::fault::{Refusal, quoted};
 use super::public_url::PublicUrl;
 use super::upstream::{Upstream, UpstreamHost, split_authority};
 use crate::dialect::{BinaryPolicy, DialectSet};
+use crate::preamble;
 
 /// One way from clients to a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +26,29 @@ pub struct Route {
     pub path: String,
     /// The backend.
     pub upstream: Upstream,
+    /// Which of the backend's servers a client gets. Default: one after the other.
+    pub balance: Balance,
+    /// How many of them are tried before a client is refused. Default: 3.
+    pub attempts: usize,
+    /// How they are asked whether they are well. Default: not at all.
+    pub health: Option<Health>,
+    /// How often they are. Default: every 5 s.
+    pub health_interval: Duration,
+    /// After how many failures in a row to connect to a server it is left alone for `eject_for`; none: never. Default: 3.
+    pub eject_after: Option<u32>,
+    /// How long it is left alone. Default: 10 s.
+    pub eject_for: Duration,
+    /// The preamble that tells the backend who the client is. Default: none.
+    pub send_proxy: Option<preamble::Version>,
+    /// The origins that may open connections. Default: all, and the backend decides.
+    pub origins: Option<Vec<OriginRule>>,
+    /// The addresses of clients that are served. Default: all.
+    pub clients: Option<Vec<IpNet>>,
+    /// Who is asked whether an opening handshake may pass. Default: nobody.
+    pub auth: Option<Auth>,
     /// The `Host` that the backend is told. Default: the client's.
     pub upstream_host: UpstreamHost,
-    /// Where hixie clients are told they are. Default: where their `Host` says, over plain TCP.
+    /// Where hixie clients are told they are. Default: as far as it can be told.
     pub public_url: PublicUrl,
     /// The dialects that clients may speak here. Default: all.
     pub dialects: DialectSet,
@@ -42,8 +68,18 @@ impl Route {
             host: None,
             path: "/".to_owned(),
             upstream,
+            balance: Balance::default(),
+            attempts: 3,
+            health: None,
+            health_interval: Duration::from_secs(5),
+            eject_after: Some(3),
+            eject_for: Duration::from_secs(10),
+            send_proxy: None,
+            origins: None,
+            clients: None,
+            auth: None,
             upstream_host: UpstreamHost::default(),
-            public_url: PublicUrl::PLAIN,
+            public_url: PublicUrl::AUTO,
             dialects: DialectSet::ALL,
             binary: BinaryPolicy::default(),
             max_message: None,
@@ -77,6 +113,11 @@ impl Route {
             // All slashes at the joint become one, for a path that begins with two reads like a host to some backends.
             Some(rest) => format!("{}/{}", base.trim_end_matches('/'), rest.trim_start_matches('/')),
         }
+    }
+
+    /// Path and query of a target, without the host that it may name.
+    pub fn path_and_query(target: &str) -> Cow<'_, str> {
+        split_target(target).1
     }
 
     /// What follows the route's path in a target; none when the target lies elsewhere.

@@ -11,7 +11,7 @@ impl Config {
     /// What is listened on, where requests go and in which order the routes are tried, and every setting that is not at
     /// its default, for people to read. Ends with a line end.
     pub fn summary(&self) -> String {
-        let listen: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
+        let listen: Vec<String> = self.listeners.iter().map(|listener| listener.address.to_string()).collect();
         let mut lines = vec![format!("listen {}", listen.join(", "))];
         for route in &self.routes {
             lines.push(format!(

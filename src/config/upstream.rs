@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::fault::{Refusal, nearest, quoted};
@@ -34,12 +35,10 @@ impl Protocol {
 pub struct Upstream {
     /// What it speaks with WebSocket clients. Ordinary requests reach it as they are.
     pub protocol: Protocol,
-    /// Whether it is reached over TLS. Only event streams are so far.
+    /// Whether it is reached over TLS.
     pub secure: bool,
-    /// A name or an address, in lower case, an IPv6 address without brackets.
-    pub host: String,
-    /// The port. Default: 80, with TLS 443.
-    pub port: u16,
+    /// The servers that do its work, each as well as the others; at least one.
+    pub servers: Vec<Place>,
     /// The path that takes the place of the route's. Default: none, and targets stay as the client sent them.
     pub path: Option<String>,
 }
@@ -90,24 +89,53 @@ impl Upstream {
         let (host, port) = split_authority(authority)?;
         let path = (!path.is_empty()).then(|| check_path(path)).transpose()?;
         let port = port.unwrap_or(usual_port(secure));
-        Ok(Upstream { protocol, secure, host, port, path })
+        Ok(Upstream { protocol, secure, servers: vec![Place::Tcp { host, port }], path })
     }
 
-    /// Host and port as they stand in a URL or a `Host` header: an IPv6 address in brackets, the scheme's own port left
-    /// out.
+    /// Host and port of its first server as they stand in a URL or a `Host` header.
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == usual_port(self.secure) { host } else { format!("{host}:{}", self.port) }
+        self.servers.first().map_or_else(String::new, |server| server.authority(self.secure))
     }
 
     /// The scheme of ordinary requests to it.
     pub fn http_scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }
     }
+}
 
-    /// The host, when it is an address.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
+/// Where a server is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Over TCP.
+    Tcp {
+        /// A name or an address, in lower case, an IPv6 address without brackets.
+        host: String,
+        /// The port. Default: 80, with TLS 443.
+        port: u16,
+    },
+    /// At a Unix socket, by its absolute path.
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// Host and port as they stand in a URL or a `Host` header: an IPv6 address in brackets, the scheme's own port left
+    /// out. A Unix socket has no better name than `localhost`.
+    pub fn authority(&self, secure: bool) -> String {
+        match self {
+            Place::Tcp { host, port } => {
+                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+                if *port == usual_port(secure) { host } else { format!("{host}:{port}") }
+            }
+            Place::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
+    /// The host, when it is an address, and the port.
+    pub(super) fn address(&self) -> Option<(IpAddr, u16)> {
+        match self {
+            Place::Tcp { host, port } => Some((host.parse().ok()?, *port)),
+            Place::Unix(_) => None,
+        }
     }
 }
 
@@ -121,13 +149,22 @@ impl FromStr for Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}{}",
-            self.protocol.scheme(self.secure),
-            self.authority(),
-            self.path.as_deref().unwrap_or_default()
-        )
+        let path = self.path.as_deref().unwrap_or_default();
+        for (index, server) in self.servers.iter().enumerate() {
+            f.write_str(if index > 0 { ", " } else { "" })?;
+            match server {
+                Place::Tcp { .. } => {
+                    let (scheme, authority) = (self.protocol.scheme(self.secure), server.authority(self.secure));
+                    write!(f, "{scheme}://{authority}{path}")?;
+                }
+                Place::Unix(socket) => {
+                    let colon = if path.is_empty() { "" } else { ":" };
+                    let scheme = if self.protocol == Protocol::Events { "sse+http" } else { "ws" };
+                    write!(f, "{scheme}+unix://{}{colon}{path}", socket.display())?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

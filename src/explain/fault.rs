@@ -25,7 +25,7 @@ macro_rules! faults {
 
 const FRONT_UPGRADE: &str = "let the front pass the upgrade on (nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"Upgrade\"; HAProxy: mode tcp; Varnish: pipe), or put hybridge where clients connect; against hops nobody can change, offer wss, which they cannot read";
 const FRONT_KEYS: &str = "let hixie-76 reach hybridge untouched: in front use HAProxy in mode tcp, Varnish pipe, hitch or stunnel, or let clients connect to hybridge itself";
-const PUBLIC_URL: &str = "set public_url on the route to the URL that the page opens: \"wss\" behind a TLS terminator, or wss://HOST/PREFIX where a front changes host or path; with another server, set its own public address";
+const PUBLIC_URL: &str = "let the front say so (PROXY protocol, or X-Forwarded-Proto and -Host from an address in forwarded.trusted), or set public_url on the route to the URL that the page opens: \"wss\" behind a TLS terminator, or wss://HOST/PREFIX where a front changes host or path; with another server, set its own public address";
 const ANSWER_SERVER: &str =
     "answer with a server that knows this client's dialect, as hybridge does, and let no front rewrite the answer";
 const FRAME_SERVER: &str = "the sender of these frames must be mended, or what translates between the two; behind hybridge the backend speaks RFC 6455 only, and each client hears its own dialect";
@@ -38,13 +38,13 @@ faults! {
     NoBytes FirstBytes "no-bytes" "the client connected and said nothing"
         "if this is a load balancer's health check, let it ask for a page by HTTP or do not mind it; else look for what keeps the client's bytes back";
     TlsOnPlainPort FirstBytes "tls-on-plain-port" "a TLS ClientHello came to a port that speaks plain text"
-        "end TLS in front of this port (hitch, stunnel or HAProxy; a TLS library of today may refuse clients of 2010), and set public_url = \"wss\" on the route";
+        "let the port speak TLS (hybridge: certificates on its [[listener]]), or end TLS in front of it; devices that stop at TLS 1.1 need a terminator that still speaks it, such as hitch or HAProxy, which old_tls can name";
     ProxyPreamble FirstBytes "proxy-preamble-unexpected" "a front sent a PROXY protocol preamble that this port does not expect"
-        "switch the preamble off in the front (HAProxy: send-proxy or send-proxy-v2 on the server line; hitch and stunnel have such a setting too): hybridge takes none yet";
+        "name the front's address in proxy_protocol of the [[listener]], or switch the preamble off in the front (HAProxy: send-proxy or send-proxy-v2 on the server line; hitch and stunnel have such a setting too)";
     Http2Preface FirstBytes "http2-preface" "a front or client began with HTTP/2"
         "let the front speak HTTP/1.1 to this port: WebSocket clients of that age know nothing else";
     FlashPolicy FirstBytes "flash-policy-request" "Flash asked for its policy file before its handshake"
-        "answer policy requests on port 843 with a file that allows this port; hybridge does not answer them, and the Flash shim then goes no further";
+        "name the domain of the page in flash_policy of hybridge's listener, or answer policy requests on port 843 with a file that allows this port; without an answer the Flash shim goes no further";
     FrameFirst FirstBytes "frame-before-handshake" "the first bytes are a WebSocket frame, without an opening handshake"
         "something restarted or switched servers under an open connection, or took the handshake away: let the front hand a whole connection to one server";
     NotHttp FirstBytes "not-http" "the first bytes are neither HTTP nor anything else known"

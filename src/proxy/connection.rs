@@ -1,6 +1,6 @@
 //! The life of one connection: sniff, dial, answer, carry bytes, close.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +9,30 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::auth;
 use super::drain::Drain;
-use super::passthrough::{self, Pool};
+use super::entry::{self, Door, Entered, HANDSHAKE_FAILURE};
+use super::passthrough::{self, Upload};
+use super::permits::{Permit, Permits};
 use super::random::Fresh;
+use super::rate::Handshakes;
 use super::relay::{Carried, relay};
+use super::servers::pool::Pool;
+use super::servers::{Ends, Servers};
 use super::sse::{self, Begun, Feed};
-use super::tls::Tls;
+use super::stream::Stream;
 use super::upstream::{self, Consented};
-use crate::config::{Config, Protocol, Route};
+use crate::access;
+use crate::arrival::Arrival;
+use crate::config::{Config, Listener, Protocol, Route};
 use crate::conversation::{Conversation, Output, Side};
 use crate::dialect::Dialect;
 use crate::dialect::hixie76::KEY3;
+use crate::dialect::opening::auth::Asker;
 use crate::dialect::opening::{Agreed, Opening, Proof};
 use crate::handshake::{self, Received, receive};
 use crate::http::Refusal;
-use crate::sniff::{self, First};
+use crate::sniff::{self, First, Foreign};
 
 /// How long a refused client is listened to, so that it can read why before the system resets the connection.
 const LINGER: Duration = Duration::from_secs(1);
@@ -36,19 +45,29 @@ pub struct Shared {
     /// The settings.
     pub config: Arc<Config>,
     /// Connections to backends for ordinary HTTP.
-    pub pool: Pool,
+    pub pool: Pool<Upload>,
     /// Connections to backends for what clients send to event streams.
     pub posts: Pool<Feed>,
-    /// Connections to backends over TLS.
-    pub tls: Tls,
+    /// How many connections there are.
+    pub permits: Permits,
+    /// How often clients have asked for opening handshakes.
+    pub handshakes: Handshakes,
+    /// The backends.
+    pub servers: Arc<Servers>,
     /// The shutdown.
     pub drain: Drain,
 }
 
 /// Why a connection ended before it was open, for the log.
-enum Ended {
+pub enum Ended {
     /// Told so.
     Refused(Refusal),
+    /// Told so in TLS, which is not spoken with it.
+    Alerted(String),
+    /// Told so again; the log has it.
+    RefusedAgain(Refusal),
+    /// Flash, which asked who may connect.
+    Flash,
     /// Without an answer: there was nobody to understand one.
     Silently(String),
     /// Served, or never more than a probe.
@@ -57,7 +76,7 @@ enum Ended {
 
 /// A connection that is open on both sides.
 struct Open<'s> {
-    downstream: (TcpStream, Vec<u8>),
+    downstream: (Stream, Vec<u8>),
     upstream: Upstream<'s>,
     conversation: Conversation,
     /// For the log: what was asked for, and where it went.
@@ -91,16 +110,18 @@ impl Upstream<'_> {
 }
 
 /// Serves a client from its first byte to its last.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door: Arc<Door>, shared: Arc<Shared>) {
     // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
-    let Some(open) = Box::pin(open(stream, peer, &shared)).await else { return };
+    let Some(open) = Box::pin(open(stream, peer, &mut permit, &door, &shared)).await else { return };
     let started = Instant::now();
     let Open { downstream, upstream, conversation, dialect, target, route } = open;
     debug!(client = %peer, %dialect, %target, %route, "open");
     let watch = shared.drain.watch();
     let carried = match upstream {
-        Upstream::WebSocket(Consented { stream, early, .. }) => {
-            relay(downstream, (stream, early), conversation, &shared.config.timeouts, watch).await
+        Upstream::WebSocket(Consented { stream, early, lease, .. }) => {
+            let carried = relay(downstream, (stream, early), conversation, &shared.config.timeouts, watch).await;
+            drop(lease);
+            carried
         }
         // Boxed, for its size is not every connection's.
         Upstream::Events(begun) => Box::pin(sse::carry(downstream, *begun, conversation, watch)).await,
@@ -116,10 +137,24 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 /// Reads, serves and answers what comes before an open connection, if one follows.
-async fn open(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<Open<'_>> {
-    let mut buffer = Vec::new();
+async fn open<'s>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: &mut Permit,
+    door: &Door,
+    shared: &'s Shared,
+) -> Option<Open<'s>> {
+    let entered = match entry::enter(stream, peer, permit, door, shared).await {
+        Ok(entered) => entered?,
+        Err((stream, ended)) => {
+            part(stream, peer, ended, door).await;
+            return None;
+        }
+    };
+    let Entered { mut stream, mut buffer, arrival, mut deadline } = entered;
+    let peer = arrival.client;
     loop {
-        match shake_hands(&mut stream, &mut buffer, shared).await {
+        match shake_hands(&mut stream, &mut buffer, &arrival, deadline, door, shared).await {
             Ok(Greeted::WebSocket(agreed)) => {
                 let (opening, route, upstream) = *agreed;
                 return Some(Open {
@@ -131,34 +166,53 @@ async fn open(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Optio
                     route: route.name.as_str().into(),
                 });
             }
-            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, peer, shared)).await?,
-            Err(Ended::Refused(refusal)) => {
-                warn!(client = %peer, status = refusal.status, "refused: {}", refusal.why);
-                refuse(stream, &refusal).await;
-                return None;
-            }
-            Err(Ended::Silently(why)) => {
-                warn!(client = %peer, "dropped: {why}");
-                return None;
-            }
-            Err(Ended::Quietly) => {
-                debug!(client = %peer, "closed between requests");
+            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, Ends::of(&arrival), shared)).await?,
+            Err(ended) => {
+                part(Some(stream), peer, ended, door).await;
                 return None;
             }
         }
+        deadline = Instant::now() + shared.config.timeouts.head;
+    }
+}
+
+/// Ends a connection that was never open, and says why to those who want to know.
+async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &Door) {
+    let last = match ended {
+        Ended::Refused(refusal) => {
+            warn!(%client, status = refusal.status, "refused: {}", refusal.logged());
+            refusal.to_bytes()
+        }
+        Ended::RefusedAgain(refusal) => {
+            debug!(%client, status = refusal.status, "refused again: {}", refusal.why);
+            refusal.to_bytes()
+        }
+        Ended::Alerted(why) => {
+            warn!(%client, "dropped: {why}");
+            HANDSHAKE_FAILURE.to_vec()
+        }
+        Ended::Flash => {
+            debug!(%client, "answered a Flash policy request");
+            access::flash_policy(&door.listener.flash_policy, door.listener.address.port())
+        }
+        Ended::Silently(why) => return warn!(%client, "dropped: {why}"),
+        Ended::Quietly => return debug!(%client, "closed between requests"),
+    };
+    if let Some(stream) = stream {
+        tell(stream, &last).await;
     }
 }
 
 /// Serves ordinary requests; returns the connection with what is none, if that comes after them.
-async fn http(stream: TcpStream, buffer: Vec<u8>, peer: SocketAddr, shared: &Shared) -> Option<(TcpStream, Vec<u8>)> {
-    match passthrough::serve(stream, buffer, &shared.config, &shared.pool, &shared.drain).await {
+async fn http(stream: Stream, buffer: Vec<u8>, ends: Ends, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
+    match passthrough::serve(stream, buffer, ends, shared).await {
         Ok((stream, rest)) if !rest.is_empty() && !shared.drain.has_started() => Some((stream, rest)),
         Ok((stream, _)) => {
             end(stream).await;
             None
         }
         Err(error) => {
-            debug!(client = %peer, "HTTP connection ended: {error}");
+            debug!(client = %ends.client, "HTTP connection ended: {error}");
             None
         }
     }
@@ -175,20 +229,28 @@ enum Greeted<'c> {
 /// Reads the first request, and if it is an opening handshake performs it on both sides. What the client sent beyond
 /// it stays in `buffer`.
 async fn shake_hands<'c>(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut Vec<u8>,
+    arrival: &Arrival,
+    deadline: Instant,
+    door: &Door,
     shared: &'c Shared,
 ) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
-    let (opening, route, taken) = match greeting(stream, buffer, config, &shared.drain).await? {
-        Received::Opening { opening, route, taken } => (*opening, route, taken),
-        _ => return Ok(Greeted::Http),
-    };
+    let (opening, route, taken) =
+        match greeting(stream, buffer, config, deadline, &door.listener, &shared.drain).await? {
+            Received::Opening { opening, route, taken } => (*opening, route, taken),
+            _ => return Ok(Greeted::Http),
+        };
     buffer.drain(..taken);
     opening.check_early(buffer).map_err(Ended::Refused)?;
+    let client = arrival.client.ip();
+    admit(&opening, route, client, shared)?;
+    let location = route.public_url.location(arrival.is_secure(), &opening.host, &opening.target);
+    let asker = Asker { client, secure: location.starts_with("wss:") };
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, Ends::of(arrival), &asker, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -199,7 +261,7 @@ async fn shake_hands<'c>(
         );
     }
     let answered = tokio::select! {
-        answered = answer(stream, buffer, &opening, route, upstream.agreed(), config) => answered,
+        answered = answer(stream, buffer, &opening, location, upstream.agreed(), config) => answered,
         () = watch.started() => Err(Ended::Silently(STOPPING.into())),
     };
     if let Err(ended) = answered {
@@ -209,12 +271,32 @@ async fn shake_hands<'c>(
     Ok(Greeted::WebSocket(Box::new((opening, route, upstream))))
 }
 
-/// Performs the opening handshake at the route's upstream.
-async fn dial<'c>(opening: &Opening, route: &'c Route, shared: &'c Shared) -> Result<Upstream<'c>, Refusal> {
+/// Whether the client may have its handshake, as far as nobody else must be asked. Only one that goes on to somebody
+/// counts against the client: a page of a foreign site, in the browser of an honest user, shall not use up the user's.
+fn admit(opening: &Opening, route: &Route, client: IpAddr, shared: &Shared) -> Result<(), Ended> {
+    access::check_client(route, client).map_err(Ended::Refused)?;
+    access::check_origin(route, opening.origin.as_deref()).map_err(Ended::Refused)?;
+    shared.handshakes.count(client, Instant::now().into_std()).map_err(|too_many| match too_many.untold {
+        Some(_) => Ended::Refused(too_many.refusal()),
+        None => Ended::RefusedAgain(too_many.refusal()),
+    })
+}
+
+/// Performs the opening handshake at the route's upstream, if its auth server has nothing against it.
+async fn dial<'c>(
+    opening: &Opening,
+    route: &'c Route,
+    ends: Ends,
+    asker: &Asker,
+    shared: &'c Shared,
+) -> Result<Upstream<'c>, Refusal> {
+    let opening = &*auth::pass(opening, route, asker, ends, shared).await?;
     match route.upstream.protocol {
-        Protocol::WebSocket => upstream::open(opening, route, &shared.config).await.map(Upstream::WebSocket),
+        Protocol::WebSocket => {
+            upstream::open(opening, route, ends, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
+        }
         Protocol::Events => {
-            let begun = sse::open(opening, route, &shared.config, &shared.posts, &shared.tls).await?;
+            let begun = sse::open(opening, route, ends, shared).await?;
             Ok(Upstream::Events(Box::new(begun)))
         }
     }
@@ -222,17 +304,20 @@ async fn dial<'c>(opening: &Opening, route: &'c Route, shared: &'c Shared) -> Re
 
 /// Reads until it is known what the client wants.
 async fn greeting<'c>(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut Vec<u8>,
     config: &'c Config,
+    deadline: Instant,
+    listener: &Listener,
     drain: &Drain,
 ) -> Result<Received<'c>, Ended> {
-    let deadline = Instant::now() + config.timeouts.head;
     let mut watch = drain.watch();
     loop {
         match receive(buffer, config) {
             Received::More => {}
             Received::Refused(refusal) => return Err(Ended::Refused(refusal)),
+            Received::Foreign(Foreign::Tls) => return Err(Ended::Alerted(Foreign::Tls.to_string())),
+            Received::Foreign(Foreign::FlashPolicy) if !listener.flash_policy.is_empty() => return Err(Ended::Flash),
             Received::Foreign(foreign) => return Err(Ended::Silently(foreign.to_string())),
             received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
         }
@@ -253,7 +338,7 @@ async fn greeting<'c>(
 }
 
 /// Keeps what the client sends before it was answered. Returns only if it should not be answered any more.
-async fn early(stream: &mut TcpStream, buffer: &mut Vec<u8>, opening: &Opening, config: &Config) -> Ended {
+async fn early(stream: &mut Stream, buffer: &mut Vec<u8>, opening: &Opening, config: &Config) -> Ended {
     while buffer.len() < config.limits.head_bytes {
         match stream.read_buf(buffer).await {
             Ok(0) | Err(_) => return Ended::Silently("it went away before the upstream had answered".into()),
@@ -269,22 +354,21 @@ async fn early(stream: &mut TcpStream, buffer: &mut Vec<u8>, opening: &Opening, 
 
 /// Writes the client's 101, and for hixie-76 what answers its challenge.
 async fn answer(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut Vec<u8>,
     opening: &Opening,
-    route: &Route,
+    location: String,
     agreed: &Agreed,
     config: &Config,
 ) -> Result<(), Ended> {
     let gone = |_| Ended::Silently("it went away before it was answered".into());
-    let location = route.public_url.location(&opening.host, &opening.target);
     let mut answer = opening.answer(agreed, &location);
     if !matches!(opening.proof, Proof::Numbers(..)) {
-        return stream.write_all(&answer).await.map_err(gone);
+        return say(stream, &answer).await.map_err(gone);
     }
     if buffer.len() < KEY3 {
         // Fronts hold the eight bytes back until they have seen a 101, so they cannot be waited for before it.
-        stream.write_all(&answer).await.map_err(gone)?;
+        say(stream, &answer).await.map_err(gone)?;
         answer.clear();
         let deadline = Instant::now() + config.timeouts.key3;
         while buffer.len() < KEY3 {
@@ -299,7 +383,7 @@ async fn answer(
     key3.copy_from_slice(&buffer[..KEY3]);
     buffer.drain(..KEY3);
     answer.extend(opening.challenge_answer(key3).into_iter().flatten());
-    stream.write_all(&answer).await.map_err(gone)
+    say(stream, &answer).await.map_err(gone)
 }
 
 /// Tells an upstream that agreed that the client is gone.
@@ -310,19 +394,25 @@ async fn abandon(upstream: Upstream<'_>, opening: &Opening, route: &Route) {
     let mut conversation = handshake::conversation(opening, &consented.agreed, route);
     conversation.ended(Side::Downstream, true, &mut out, &mut Fresh);
     // A courtesy: the end of the stream says the same to those who do not hear it.
-    let _ = timeout(LINGER, consented.stream.write_all(&out.upstream)).await;
+    let _ = timeout(LINGER, say(&mut consented.stream, &out.upstream)).await;
 }
 
-/// Writes a refusal, and ends the connection.
-async fn refuse(mut stream: TcpStream, refusal: &Refusal) {
-    if let Ok(Ok(())) = timeout(LINGER, stream.write_all(&refusal.to_bytes())).await {
+/// Writes all of it; what lies in a TLS buffer is not written.
+async fn say(stream: &mut Stream, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// Writes what a client is told last, and ends the connection.
+async fn tell(mut stream: Stream, last: &[u8]) {
+    if let Ok(Ok(())) = timeout(LINGER, say(&mut stream, last)).await {
         end(stream).await;
     }
 }
 
 /// Ends the stream, and gives the client a moment to read what was written: a connection closed while bytes of it are
 /// unread is reset, and the answer lost.
-async fn end(mut stream: TcpStream) {
+async fn end(mut stream: Stream) {
     let drained = async {
         stream.shutdown().await?;
         let mut rest = [0; 1024];

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::stream::Stream;
 use crate::config::{Config, Timeouts};
 use crate::handshake::{Received, receive};
 use crate::http::chunks::Chunks;
@@ -77,7 +77,7 @@ enum Passing {
 
 /// A client's connection, as hyper may see it.
 pub struct Gate {
-    stream: TcpStream,
+    stream: Stream,
     config: Arc<Config>,
     progress: Arc<Progress>,
     /// Read, but not yet passed on.
@@ -134,7 +134,7 @@ impl Clock {
 
 impl Gate {
     /// A gate before `stream`, from which `buffer` was read already.
-    pub fn new(stream: TcpStream, buffer: Vec<u8>, config: Arc<Config>, progress: Arc<Progress>) -> Self {
+    pub fn new(stream: Stream, buffer: Vec<u8>, config: Arc<Config>, progress: Arc<Progress>) -> Self {
         Gate {
             stream,
             config,
@@ -150,7 +150,7 @@ impl Gate {
 
     /// The connection, and what was read from it if that is not for hyper. What follows a request that asked for the
     /// end of the connection is nobody's.
-    pub fn into_inner(self) -> (TcpStream, Vec<u8>) {
+    pub fn into_inner(self) -> (Stream, Vec<u8>) {
         // Whatever else is left hyper did not want any more: requests behind the last it would serve, or, worse, a body
         // nobody read, which may well look like a request.
         (self.stream, if self.hands_over { self.buffer } else { Vec::new() })
@@ -239,6 +239,25 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// What a write has come to, and how long it may take.
+    fn written<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        match written {
+            Poll::Ready(written) => {
+                if self.writing.waits.take().is_some() {
+                    // What waits for the response to be out may go on.
+                    self.progress.wake();
+                }
+                Poll::Ready(written)
+            }
+            Poll::Pending if self.writing.is_over(Wait::Write, &self.config.timeouts, cx) => {
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
 impl Read for Gate {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -293,23 +312,14 @@ impl Read for Gate {
 impl Write for Gate {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.stream).poll_write(cx, bytes) {
-            Poll::Ready(written) => {
-                if this.writing.waits.take().is_some() {
-                    // What waits for the response to be out may go on.
-                    this.progress.wake();
-                }
-                Poll::Ready(written)
-            }
-            Poll::Pending if this.writing.is_over(Wait::Write, &this.config.timeouts, cx) => {
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            Poll::Pending => Poll::Pending,
-        }
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.written(written, cx)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.written(flushed, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

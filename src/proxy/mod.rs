@@ -3,16 +3,23 @@
 //! One runtime per thread, and a listening socket of its own for each, so that a connection stays on the core that
 //! accepted it.
 
+mod auth;
 mod connection;
 mod drain;
+mod entry;
 mod gate;
 mod listen;
 mod passthrough;
 mod permits;
+mod pipe;
 mod random;
+mod rate;
 mod relay;
+mod servers;
 mod sse;
+pub mod stream;
 pub mod tls;
+mod tunnel;
 mod upstream;
 
 use std::io;
@@ -29,23 +36,31 @@ use tracing::{error, info, warn};
 
 use self::connection::Shared;
 pub use self::drain::Drain;
+use self::drain::Watch;
+use self::entry::Door;
 pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
-use self::tls::{Tls, Trust, TrustError};
-use crate::config::{Config, Route, UpstreamTls};
+use self::rate::Handshakes;
+use self::servers::{Servers, pool};
+use self::tls::{Acceptor, FileError, Tls, Trust, TrustError};
+use crate::config::{Config, Listener, Route, UpstreamTls};
 
 /// How long accepting pauses after it failed, typically for want of file descriptors; also how often that is logged.
 const BACK_OFF: Duration = Duration::from_secs(1);
+/// How often the certificates' files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A proxy that is bound to its addresses and not yet running.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
     addresses: Vec<SocketAddr>,
-    /// For each thread, its sockets.
+    /// For each address what it speaks, in the same order.
+    doors: Vec<Arc<Door>>,
+    /// For each thread, its sockets, in the same order.
     listeners: Vec<Vec<TcpListener>>,
-    tls: Tls,
+    servers: Arc<Servers>,
     drain: Drain,
 }
 
@@ -56,6 +71,8 @@ pub enum StartError {
     Bind(BindError),
     /// Backends are reached over TLS, and nobody can be believed.
     Trust(TrustError),
+    /// A listener speaks TLS, and has nothing to show.
+    File(FileError),
 }
 
 impl std::fmt::Display for StartError {
@@ -63,6 +80,7 @@ impl std::fmt::Display for StartError {
         match self {
             StartError::Bind(error) => error.fmt(f),
             StartError::Trust(error) => error.fmt(f),
+            StartError::File(error) => error.fmt(f),
         }
     }
 }
@@ -72,6 +90,7 @@ impl std::error::Error for StartError {
         match self {
             StartError::Bind(error) => error.source(),
             StartError::Trust(error) => error.source(),
+            StartError::File(error) => error.source(),
         }
     }
 }
@@ -82,18 +101,21 @@ impl Server {
     /// # Errors
     /// One of them cannot be had, or nobody be believed of those who are reached over TLS.
     pub fn bind(config: Config) -> Result<Server, StartError> {
-        let tls = Tls::new(&trust(&config)).map_err(StartError::Trust)?;
+        let tls = Tls::new(&trust(&config), config.upstream_tls.certificate.as_ref()).map_err(StartError::Trust)?;
         let threads = config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
-        let mut addresses = Vec::new();
-        for address in &config.listen {
-            let (bound, sockets) = listen::bind(*address, threads).map_err(StartError::Bind)?;
-            addresses.push(bound);
+        let (mut addresses, mut doors) = (Vec::new(), Vec::new());
+        for listener in &config.listeners {
+            let tls = listener.tls.as_ref().map(Acceptor::new).transpose().map_err(StartError::File)?;
+            let (address, sockets) = listen::bind(listener.address, threads).map_err(StartError::Bind)?;
+            addresses.push(address);
+            doors.push(Arc::new(Door { listener: Listener { address, ..listener.clone() }, tls }));
             for (of_thread, socket) in listeners.iter_mut().zip(sockets) {
                 of_thread.push(socket);
             }
         }
-        Ok(Server { config: Arc::new(config), addresses, listeners, tls, drain: Drain::default() })
+        let servers = Arc::new(Servers::new(&config, tls));
+        Ok(Server { config: Arc::new(config), addresses, doors, listeners, servers, drain: Drain::default() })
     }
 
     /// The addresses really bound, in the configuration's order.
@@ -111,16 +133,21 @@ impl Server {
     /// # Errors
     /// A thread or its runtime cannot be made.
     pub fn run(self) -> io::Result<()> {
-        let permits = Permits::new(&self.config.limits);
+        let Server { config, doors, listeners, servers, drain, .. } = self;
+        let (permits, handshakes) = (Permits::new(&config.limits), Handshakes::new(&config.limits));
+        let common = Common { config, servers, drain, permits, handshakes };
         let mut others = Vec::new();
-        let mut listeners = self.listeners.into_iter();
-        let own = listeners.next().unwrap_or_default();
-        for (number, sockets) in listeners.enumerate() {
-            let worker = Worker::new(Arc::clone(&self.config), self.tls.clone(), self.drain.clone(), permits.clone())?;
+        let mut threads = listeners.into_iter().map(|sockets| doors.iter().cloned().zip(sockets).collect::<Vec<_>>());
+        let own = threads.next().unwrap_or_default();
+        for (number, sockets) in threads.enumerate() {
+            let worker = Worker::new(common.clone())?;
             let name = format!("hybridge-{}", number + 1);
             others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
         }
-        let worker = Worker::new(self.config, self.tls, self.drain, permits)?;
+        let worker = Worker::new(common)?;
+        let Common { servers, drain, .. } = &worker.common;
+        worker.runtime.spawn(renew(doors, drain.watch()));
+        worker.runtime.spawn(servers::health::watch(Arc::clone(servers), drain.watch()));
         let mut result = worker.run(own);
         for thread in others {
             result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
@@ -129,20 +156,37 @@ impl Server {
     }
 }
 
-/// One thread's runtime and what it serves with.
-struct Worker {
-    runtime: Runtime,
+/// What all threads serve with.
+#[derive(Clone)]
+struct Common {
     config: Arc<Config>,
-    tls: Tls,
+    servers: Arc<Servers>,
     drain: Drain,
     permits: Permits,
+    handshakes: Handshakes,
+}
+
+/// One thread's runtime.
+struct Worker {
+    runtime: Runtime,
+    common: Common,
+}
+
+/// What is wrong with the certificates, keys and authorities that the configuration names, a line for each file.
+pub fn unusable_files(config: &Config) -> Vec<String> {
+    let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let of_listeners = listeners.filter_map(|tls| Acceptor::new(tls).err()).map(|error| error.to_string());
+    let own = config.upstream_tls.certificate.as_ref();
+    let of_upstreams = Tls::new(&trust(config), own).err().map(|error| error.to_string());
+    of_listeners.chain(of_upstreams).collect()
 }
 
 /// Whom backends are believed to be.
 fn trust(config: &Config) -> Trust {
     let secure = |route: &Route| {
         let sends = route.events.send.as_ref().and_then(|send| send.backend.as_ref());
-        route.upstream.secure || sends.is_some_and(|backend| backend.secure)
+        let asks = route.auth.as_ref().map(|auth| &auth.server);
+        [Some(&route.upstream), sends, asks].into_iter().flatten().any(|server| server.secure)
     };
     match &config.upstream_tls {
         // The authorities of a machine are many, and not read for nothing.
@@ -157,31 +201,34 @@ fn trust(config: &Config) -> Trust {
 }
 
 impl Worker {
-    fn new(config: Arc<Config>, tls: Tls, drain: Drain, permits: Permits) -> io::Result<Self> {
+    fn new(common: Common) -> io::Result<Self> {
         // Only name look-ups block.
         let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(16).build()?;
-        Ok(Worker { runtime, config, tls, drain, permits })
+        Ok(Worker { runtime, common })
     }
 
-    fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
+    fn run(self, sockets: Vec<(Arc<Door>, TcpListener)>) -> io::Result<()> {
+        let Common { config, servers, drain, permits, handshakes } = self.common;
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
-                pool: passthrough::pool(&self.config.timeouts, &self.tls, self.config.timeouts.keep_alive),
-                posts: passthrough::pool(&self.config.timeouts, &self.tls, sse::IDLE),
-                tls: self.tls.clone(),
-                config: Arc::clone(&self.config),
-                drain: self.drain.clone(),
+                pool: pool::pool(&servers, None, config.timeouts.keep_alive),
+                posts: pool::pool(&servers, None, sse::IDLE),
+                servers,
+                config: Arc::clone(&config),
+                permits: permits.clone(),
+                handshakes,
+                drain: drain.clone(),
             });
             let mut accepting = JoinSet::new();
-            for socket in sockets {
-                let listener = tokio::net::TcpListener::from_std(socket)?;
-                accepting.spawn(accept(listener, Arc::clone(&shared), self.permits.clone()));
+            for (door, socket) in sockets {
+                let socket = tokio::net::TcpListener::from_std(socket)?;
+                accepting.spawn(accept(socket, door, Arc::clone(&shared)));
             }
-            self.drain.watch().started().await;
+            drain.watch().started().await;
             accepting.shutdown().await;
             // The closing handshakes have their own deadline; the second more is for what they write last.
-            let patience = self.config.timeouts.close + Duration::from_secs(1);
-            if timeout(patience, self.permits.all_returned()).await.is_err() {
+            let patience = config.timeouts.close + Duration::from_secs(1);
+            if timeout(patience, permits.all_returned()).await.is_err() {
                 info!("some connections were still open and are dropped");
             }
             Ok(())
@@ -189,23 +236,29 @@ impl Worker {
     }
 }
 
+/// Looks again and again whether the certificates' files have changed, until the shutdown.
+async fn renew(doors: Vec<Arc<Door>>, mut watch: Watch) {
+    let acceptors: Vec<&Acceptor> = doors.iter().filter_map(|door| door.tls.as_ref()).collect();
+    while !acceptors.is_empty() && timeout(LOOK, watch.started()).await.is_err() {
+        for acceptor in &acceptors {
+            match acceptor.renew() {
+                Ok(false) => {}
+                Ok(true) => info!("certificates have changed: new connections get the new ones"),
+                Err(error) => error!("certificates have changed, and those from before are used on: {error}"),
+            }
+        }
+    }
+}
+
 /// Takes connections. One too many waits, accepted but unserved, until another ends, and those behind it in the
-/// listener's backlog; a permit taken before would be one that no other thread's listener could use.
-async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>, permits: Permits) {
+/// socket's backlog; a permit taken before would be one that no other thread's socket could use.
+async fn accept(socket: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>) {
     loop {
-        match listener.accept().await {
+        match socket.accept().await {
             Ok((stream, peer)) => {
-                let mut permit = permits.next().await;
-                if !permits.admit(&mut permit, peer.ip()) {
-                    warn!(client = %peer, "dropped: more connections than limits.connections_per_address allows");
-                    continue;
-                }
+                let permit = shared.permits.next().await;
                 listen::tune(&stream);
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    connection::serve(stream, peer, shared).await;
-                    drop(permit);
-                });
+                tokio::spawn(connection::serve(stream, peer, permit, Arc::clone(&door), Arc::clone(&shared)));
             }
             // The peer gave up before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

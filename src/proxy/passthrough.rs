@@ -1,58 +1,38 @@
 //! Ordinary HTTP: to the same backend, through hyper, streaming both ways.
 
 use std::convert::Infallible;
-use std::error::Error as _;
 use std::future::poll_fn;
-use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri, Version};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::TokioExecutor;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-use super::drain::Drain;
+use super::connection::Shared;
 use super::gate::{Done, Gate, Progress};
-use super::tls::Tls;
-use crate::config::{Config, Timeouts, UpstreamHost};
+use super::servers::pool::{self, Pool, Unanswered};
+use super::servers::{Asker, Ends, Group, Lease, Servers};
+use super::stream::Stream;
+use crate::access;
+use crate::config::{Config, Route};
+use crate::http::Refusal;
 
 /// What hyper reads and writes at once, in bytes, at most; its own default.
 const MIN_BUFFER: usize = 400 << 10;
 
-/// The pool of a thread's connections to its backends.
-pub type Pool<B = Upload> = Client<HttpsConnector<HttpConnector>, B>;
-
-/// A pool whose connections are made as the timeouts say, over TLS as `tls` says, and kept for so long when nobody needs
-/// them.
-pub fn pool<B: Body<Data: Send> + Send>(timeouts: &Timeouts, tls: &Tls, idle: Duration) -> Pool<B> {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(timeouts.connect));
-    connector.set_nodelay(true);
-    connector.enforce_http(false);
-    Client::builder(TokioExecutor::new())
-        .http1_preserve_header_case(true)
-        // For requests that nobody else wrote.
-        .http1_title_case_headers(true)
-        .set_host(false)
-        .pool_idle_timeout(idle)
-        .build(HttpsConnector::from((connector, tls.config())))
-}
-
 /// A body that reports when it has passed.
 pub struct Tracked<B> {
     body: B,
-    done: Option<Done>,
+    /// Who is told, and the connection that is then over.
+    done: Option<(Done, Option<Lease>)>,
 }
 
 impl<B: Body + Unpin> Body for Tracked<B> {
@@ -115,28 +95,52 @@ pub(super) async fn silence(time: Option<Duration>, moved: &Mutex<Instant>) {
     }
 }
 
-type Answer = Response<Tracked<Either<Incoming, Full<Bytes>>>>;
+/// A response's body, and what is held until it has passed.
+type Passing = (Response<Either<Incoming, Full<Bytes>>>, Option<Lease>);
 
-/// Serves ordinary requests until the client ends the connection or sends what is none; then returns the connection
+/// What the requests of one client's connection have in common.
+struct Client {
+    ends: Ends,
+    config: Arc<Config>,
+    servers: Arc<Servers>,
+    /// Connections that all clients share.
+    shared: Pool<Upload>,
+    /// Connections that begin with this client's address.
+    own: OnceLock<Pool<Upload>>,
+}
+
+impl Client {
+    fn pool(&self, group: &Group) -> &Pool<Upload> {
+        if !group.is_personal() {
+            return &self.shared;
+        }
+        self.own.get_or_init(|| pool::pool(&self.servers, Some(self.ends), self.config.timeouts.keep_alive))
+    }
+}
+
+/// Serves ordinary requests of `client` until it ends the connection or sends what is none; then returns the connection
 /// and what was read of that.
 ///
 /// # Errors
 /// The client sent what hyper cannot read, or went away.
-pub async fn serve(
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    config: &Arc<Config>,
-    pool: &Pool,
-    drain: &Drain,
-) -> hyper::Result<(TcpStream, Vec<u8>)> {
+pub async fn serve(stream: Stream, buffer: Vec<u8>, ends: Ends, shared: &Shared) -> hyper::Result<(Stream, Vec<u8>)> {
+    let config = &shared.config;
     let progress = Arc::new(Progress::default());
     let gate = Gate::new(stream, buffer, Arc::clone(config), Arc::clone(&progress));
+    let client = Arc::new(Client {
+        ends,
+        config: Arc::clone(config),
+        servers: Arc::clone(&shared.servers),
+        shared: shared.pool.clone(),
+        own: OnceLock::new(),
+    });
     let service = service_fn(|request: Request<Incoming>| {
-        let (config, pool, progress) = (Arc::clone(config), pool.clone(), Arc::clone(&progress));
+        let (client, progress) = (Arc::clone(&client), Arc::clone(&progress));
         Box::pin(async move {
             let response = progress.response();
-            let (parts, body) = forward(request, &config, &pool).await.into_parts();
-            Ok::<Answer, Infallible>(Response::from_parts(parts, Tracked { body, done: Some(response) }))
+            let (passing, lease) = forward(request, &client).await;
+            let (parts, body) = passing.into_parts();
+            Ok::<_, Infallible>(Response::from_parts(parts, Tracked { body, done: Some((response, lease)) }))
         })
     });
     let mut connection = hyper::server::conn::http1::Builder::new()
@@ -148,7 +152,7 @@ pub async fn serve(
         // A head that was judged already fits; hyper's own limit lies below what head_bytes may be.
         .max_buf_size((2 * config.limits.head_bytes).max(MIN_BUFFER))
         .serve_connection(gate, service);
-    let mut watch = drain.watch();
+    let mut watch = shared.drain.watch();
     tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended?,
         () = watch.started() => {
@@ -160,65 +164,77 @@ pub async fn serve(
 }
 
 /// Sends a request on, and its response back.
-async fn forward(request: Request<Incoming>, config: &Config, pool: &Pool) -> Response<Either<Incoming, Full<Bytes>>> {
+async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     let (mut parts, body) = request.into_parts();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let Some(route) = config.route(host, target) else {
-        return answer(StatusCode::NOT_FOUND, "no route matches this host and path");
+    let route = match way(&client.config, client.ends.client.ip(), host, target) {
+        Ok(route) => route,
+        Err(refusal) => {
+            return answer(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN), &refusal.why);
+        }
     };
-    let authority = route.upstream.authority();
-    let scheme = route.upstream.http_scheme();
-    let Ok(uri) = format!("{scheme}://{authority}{}", route.upstream_target(target)).parse::<Uri>() else {
+    let Ok(uri) = route.upstream_target(target).parse::<Uri>() else {
         return answer(StatusCode::BAD_REQUEST, "the target cannot be forwarded");
     };
-    let host = match &route.upstream_host {
-        UpstreamHost::Client if !host.is_empty() => host.to_owned(),
-        UpstreamHost::Client | UpstreamHost::Upstream => authority.clone(),
-        UpstreamHost::Fixed(host) => host.clone(),
-    };
-    parts.headers = end_to_end(&parts.headers);
-    if let Ok(host) = HeaderValue::from_str(&host) {
-        parts.headers.insert(HOST, host);
-    }
+    let group = client.servers.of(route);
+    let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let order = group.order(&Asker::new(route, client.ends, target, cookies));
+    // The auth server is asked at opening handshakes alone, but nobody may speak for it here either.
+    parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name));
     parts.uri = uri;
     parts.version = Version::HTTP_11;
     // The backend's time begins when it has been asked in full: an upload may take as long as it moves.
     let moved = Arc::new(Mutex::new(Instant::now()));
-    let request = Request::from_parts(parts, Upload { body, moved: Arc::clone(&moved) });
+    let upload = Upload { body, moved: Arc::clone(&moved) };
     let response = tokio::select! {
-        response = pool.request(request) => Some(response),
-        () = silence(config.timeouts.response, &moved) => None,
+        response = pool::ask(client.pool(group), group, order, parts, upload) => Some(response),
+        () = silence(client.config.timeouts.response, &moved) => None,
+    };
+    judged(response, route)
+}
+
+/// What the client is answered.
+fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, route: &Route) -> Passing {
+    let failed = |status: StatusCode, why: &str, cause: &str| {
+        warn!(upstream = %route.upstream, status = status.as_u16(), "{why}{cause}");
+        answer(status, why)
     };
     match response {
         // Nobody asked for another protocol, and whatever follows is not HTTP.
-        Some(Ok(response)) if response.status().is_informational() => {
-            let why = "the backend switched protocols unasked";
-            warn!(upstream = %route.upstream, status = 502, "{why}");
-            answer(StatusCode::BAD_GATEWAY, why)
+        Some(Ok((response, _))) if response.status().is_informational() => {
+            failed(StatusCode::BAD_GATEWAY, "the backend switched protocols unasked", "")
         }
-        Some(Ok(response)) => {
+        Some(Ok((response, lease))) => {
             let (mut parts, body) = response.into_parts();
-            parts.headers = end_to_end(&parts.headers);
+            parts.headers = end_to_end(&parts.headers, |_| true);
             // hyper writes the version that this client speaks.
             parts.version = Version::HTTP_11;
-            Response::from_parts(parts, Either::Left(body))
+            (Response::from_parts(parts, Either::Left(body)), Some(lease))
         }
-        Some(Err(error)) => {
-            let (status, why) = failure(&error);
-            warn!(upstream = %route.upstream, status = status.as_u16(), "{why}: {}", chain(&error));
-            answer(status, why)
+        Some(Err(Unanswered::Unreached(refusal))) => {
+            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
+            failed(status, &refusal.why, "")
         }
-        None => {
-            let why = "the backend sent no response within timeouts.response";
-            warn!(upstream = %route.upstream, status = 504, "{why}");
-            answer(StatusCode::GATEWAY_TIMEOUT, why)
+        Some(Err(Unanswered::Broken(error))) => {
+            failed(StatusCode::BAD_GATEWAY, "the backend broke off", &format!(": {}", chain(&error)))
         }
+        None => failed(StatusCode::GATEWAY_TIMEOUT, "the backend sent no response within timeouts.response", ""),
     }
 }
 
-/// The headers that are not for this hop alone, in their order; hyper frames the body anew.
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+/// The way of a request, if this client may go it.
+fn way<'c>(config: &'c Config, client: IpAddr, host: &str, target: &str) -> Result<&'c Route, Refusal> {
+    let nowhere = || Refusal::new(404, "no route matches this host and path");
+    let route = config.route(host, target).ok_or_else(nowhere)?;
+    access::check_client(route, client).inspect_err(|refusal| {
+        warn!(%client, status = refusal.status, "refused: {}", refusal.logged());
+    })?;
+    Ok(route)
+}
+
+/// Those of the headers that are not for this hop alone and that `may` go on, in their order; hyper frames the body anew.
+fn end_to_end(headers: &HeaderMap, may: impl Fn(&str) -> bool) -> HeaderMap {
     let named = |name: &str| {
         headers
             .get_all(hyper::header::CONNECTION)
@@ -228,25 +244,11 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     // Built anew rather than thinned out: removing from the map would change the order of what stays.
     let mut kept = HeaderMap::with_capacity(headers.keys_len());
     for (name, value) in headers {
-        if !crate::http::is_hop_header(name.as_str()) && !named(name.as_str()) {
+        if !crate::http::is_hop_header(name.as_str()) && !named(name.as_str()) && may(name.as_str()) {
             kept.append(name, value.clone());
         }
     }
     kept
-}
-
-fn failure(error: &Error) -> (StatusCode, &'static str) {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-            return (StatusCode::GATEWAY_TIMEOUT, "the backend did not take the connection in time");
-        }
-        source = cause.source();
-    }
-    match error.is_connect() {
-        true => (StatusCode::BAD_GATEWAY, "the backend cannot be reached"),
-        false => (StatusCode::BAD_GATEWAY, "the backend broke off"),
-    }
 }
 
 /// An error and what caused it, for the log.
@@ -260,10 +262,10 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn answer(status: StatusCode, why: &str) -> Response<Either<Incoming, Full<Bytes>>> {
+fn answer(status: StatusCode, why: &str) -> Passing {
     let mut response = Response::new(Either::Right(Full::from(format!("{why}\n"))));
     *response.status_mut() = status;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, text);
-    response
+    (response, None)
 }

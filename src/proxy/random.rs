@@ -32,6 +32,11 @@ pub fn spread(wait: Duration) -> Duration {
     wait.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
+/// Some part of `wait`, so that what is done again and again is not done by all at once.
+pub fn part(wait: Duration) -> Duration {
+    wait.mul_f64(rand::rng().random_range(0.0..1.0))
+}
+
 /// 16 bytes for a `Sec-WebSocket-Key`.
 pub fn nonce() -> [u8; 16] {
     rand::rng().random()

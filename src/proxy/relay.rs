@@ -8,18 +8,18 @@
 
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::drain::Watch;
+use super::pipe::Pipe;
 use super::random::Fresh;
+use super::stream::Stream;
 use crate::config::Timeouts;
 use crate::conversation::{Cause, Conversation, Finish, Output, Side};
 
@@ -45,112 +45,6 @@ pub(super) struct Scratch {
 
 thread_local! {
     pub(super) static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { read: vec![0; READ], out: Output::default() });
-}
-
-/// One side's socket and what is kept for it.
-pub(super) struct Pipe {
-    /// Gone once nothing more is to be done with it.
-    pub(super) stream: Option<TcpStream>,
-    /// Read, but not yet understood: the front of a header or control frame, or of a character.
-    pub(super) carry: Vec<u8>,
-    /// To be written; what stands before `sent` is.
-    pub(super) unsent: Vec<u8>,
-    pub(super) sent: usize,
-    /// How much of that answers what this side itself said.
-    pub(super) answers: usize,
-    /// Since when the peer takes nothing.
-    pub(super) stalled: Option<Instant>,
-    /// What the conversation wants done with the stream, and since when.
-    pub(super) finish: Finish,
-    pub(super) since: Option<Instant>,
-    /// The peer's end of stream was read.
-    pub(super) ended: bool,
-    /// Our end of stream was written.
-    pub(super) shut: bool,
-    /// Since the opening handshake.
-    pub(super) read_bytes: u64,
-}
-
-impl Pipe {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Pipe {
-            stream: Some(stream),
-            carry: Vec::new(),
-            unsent: Vec::new(),
-            sent: 0,
-            answers: 0,
-            stalled: None,
-            finish: Finish::Open,
-            since: None,
-            ended: false,
-            shut: false,
-            read_bytes: 0,
-        }
-    }
-
-    pub(super) fn waiting(&self) -> usize {
-        self.unsent.len() - self.sent
-    }
-
-    /// Writes as much of `bytes` as the peer takes now; an error is for the caller to tell the conversation.
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
-        let Some(stream) = &mut self.stream else { return Ok(bytes.len()) };
-        let mut done = 0;
-        while done < bytes.len() {
-            match Pin::new(&mut *stream).poll_write(cx, &bytes[done..]) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(more)) => done += more,
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
-            }
-        }
-        Ok(done)
-    }
-
-    /// Writes `bytes` behind what is still unsent, and keeps what the peer does not take.
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
-        if self.stream.is_none() {
-            return Ok(());
-        }
-        let done = if self.waiting() == 0 { self.poll_write(cx, bytes)? } else { 0 };
-        if done < bytes.len() {
-            self.unsent.extend_from_slice(&bytes[done..]);
-            self.stalled.get_or_insert_with(Instant::now);
-        }
-        Ok(())
-    }
-
-    /// Writes what was kept; true if some of it went.
-    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        if self.waiting() == 0 {
-            return Ok(false);
-        }
-        let mut unsent = std::mem::take(&mut self.unsent);
-        let sent = std::mem::take(&mut self.sent);
-        let done = self.poll_write(cx, &unsent[sent..])?;
-        self.sent = sent + done;
-        if self.sent == unsent.len() {
-            // Empty again: an idle connection holds no buffers.
-            unsent = Vec::new();
-            self.sent = 0;
-            self.answers = 0;
-            self.stalled = None;
-            // Only now has the peer got what it is given time to answer.
-            self.since = self.since.map(|_| Instant::now());
-        } else if done > 0 {
-            self.stalled = Some(Instant::now());
-        }
-        self.unsent = unsent;
-        Ok(done > 0)
-    }
-
-    pub(super) fn drop_stream(&mut self) {
-        self.stream = None;
-        self.carry = Vec::new();
-        self.unsent = Vec::new();
-        self.sent = 0;
-        self.stalled = None;
-    }
 }
 
 /// What a connection carried, for the log.
@@ -188,8 +82,8 @@ struct Timers {
 /// Carries a conversation until both streams are done with. Beside each stream stands what its peer sent beyond the
 /// handshake.
 pub async fn relay(
-    downstream: (TcpStream, Vec<u8>),
-    upstream: (TcpStream, Vec<u8>),
+    downstream: (Stream, Vec<u8>),
+    upstream: (Stream, Vec<u8>),
     conversation: Conversation,
     timeouts: &Timeouts,
     drain: Watch,
@@ -268,7 +162,7 @@ impl Relay {
 
     /// Reads a side once, unless what it said before still waits to be taken; true if there was something.
     fn read(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
-        let blocked = self.pipe(side.other()).waiting() > 0;
+        let blocked = self.pipe(side.other()).is_waiting();
         let heeded = self.conversation.heeds(side);
         let pipe = self.pipe(side);
         let draining = pipe.finish == Finish::Flush && !heeded;
@@ -301,7 +195,7 @@ impl Relay {
         self.conversation.hears(side, &mut input, out, &mut Fresh);
         let answers = out.to(side).len();
         let pipe = self.pipe(side);
-        pipe.answers += if pipe.waiting() > 0 { answers } else { 0 };
+        pipe.answers += if pipe.is_waiting() { answers } else { 0 };
         let carry = &mut pipe.carry;
         if input.is_empty() {
             *carry = Vec::new();
@@ -347,8 +241,8 @@ impl Relay {
         let mut changed = false;
         for side in SIDES {
             let pipe = self.pipe(side);
+            let flushed = !pipe.is_waiting();
             let Some(stream) = &mut pipe.stream else { continue };
-            let flushed = pipe.unsent.is_empty();
             match pipe.finish {
                 Finish::Open | Finish::Await | Finish::AwaitBriefly => continue,
                 Finish::Flush if !flushed => continue,
@@ -385,7 +279,7 @@ impl Relay {
     /// Until when a stream that is being finished may take.
     fn patience(&self, pipe: &Pipe) -> Option<Instant> {
         // A peer that still has to take what was said before has `timeouts.stall` for that, closing or not.
-        if pipe.waiting() > 0 && !pipe.ended {
+        if pipe.is_waiting() && !pipe.ended {
             return None;
         }
         let patience = match pipe.finish {
@@ -457,7 +351,7 @@ impl Relay {
 mod tests {
     use std::pin::pin;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::task::{consume_budget, coop::has_budget_remaining};
     use tokio::time::timeout;
 
@@ -466,11 +360,11 @@ mod tests {
     use crate::dialect::{BinaryPolicy, Dialect};
     use crate::proxy::Drain;
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    async fn pair() -> (Stream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the system's choice is free");
         let address = listener.local_addr().expect("a listener has an address");
         let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (near.expect("somebody listens"), far.expect("somebody connects").0)
+        (Stream::Plain(near.expect("somebody listens")), far.expect("somebody connects").0)
     }
 
     #[test]

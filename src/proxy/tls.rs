@@ -1,24 +1,29 @@
 //! TLS as a client: whom it trusts, a stream that is plain or encrypted, and what went wrong in an operator's words.
 
+mod acceptor;
+mod identity;
+
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, PeerIncompatible,
     RootCertStore, SignatureScheme,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+
+pub use self::acceptor::Acceptor;
+use self::identity::authorities;
+pub use self::identity::{FileError, identity};
+use super::stream::Stream;
+use crate::config::Certificate;
 
 /// Whose certificates are believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,24 +46,26 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// A client that believes certificates by `trust`. The authorities are read here, once.
+    /// A client that believes certificates by `trust`, and shows `own` to servers that ask for one. The files are read
+    /// here, once.
     ///
     /// # Errors
-    /// They cannot be read, or there are none.
-    pub fn new(trust: &Trust) -> Result<Tls, TrustError> {
+    /// They cannot be read, or there are no authorities.
+    pub fn new(trust: &Trust, own: Option<&Certificate>) -> Result<Tls, TrustError> {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has the usual versions");
-        let mut config = match trust {
-            Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
-            Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-            Trust::File(file) => builder.with_root_certificates(roots_in(file)?).with_no_client_auth(),
-            Trust::Anybody => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Gullible { algorithms }))
-                .with_no_client_auth(),
+        let builder = match trust {
+            Trust::System => builder.with_root_certificates(system_roots()?),
+            Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
+            Trust::File(file) => builder.with_root_certificates(authorities(file)?),
+            Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(Arc::new(Gullible { algorithms })),
+        };
+        let mut config = match own {
+            None => builder.with_no_client_auth(),
+            Some(files) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity(files)?))),
         };
         // Servers that know HTTP/2 should not think of it: only HTTP/1.1 has the upgrade.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -78,7 +85,7 @@ impl Tls {
     pub async fn connect(&self, stream: TcpStream, host: &str) -> Result<Stream, TlsError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::new(host, TlsFault::NoName))?;
         match TlsConnector::from(self.config()).connect(name, stream).await {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(stream) => Ok(Stream::Dialled(Box::new(stream))),
             Err(error) => Err(TlsError::new(host, TlsFault::of(&error))),
         }
     }
@@ -102,29 +109,13 @@ fn system_roots() -> Result<RootCertStore, TrustError> {
     }
 }
 
-fn roots_in(file: &Path) -> Result<RootCertStore, TrustError> {
-    let unreadable = |why: String| TrustError::File(file.to_owned(), why);
-    let pem = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unreadable(
-            "there is no certificate in it; expected lines from -----BEGIN CERTIFICATE----- on".into(),
-        ));
-    }
-    Ok(roots)
-}
-
 /// The authorities cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrustError {
     /// The machine has none, and perhaps why.
     System(Option<String>),
-    /// The file cannot be read, and why.
-    File(PathBuf, String),
+    /// A file cannot be used.
+    File(FileError),
 }
 
 impl fmt::Display for TrustError {
@@ -134,12 +125,18 @@ impl fmt::Display for TrustError {
                 f.write_str("this machine has no certificate authorities; install ca-certificates, or name a CA file")?;
                 why.iter().try_for_each(|why| write!(f, " ({why})"))
             }
-            TrustError::File(file, why) => write!(f, "cannot read the CA file {}: {why}", file.display()),
+            TrustError::File(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for TrustError {}
+
+impl From<FileError> for TrustError {
+    fn from(error: FileError) -> TrustError {
+        TrustError::File(error)
+    }
+}
 
 /// Why no encrypted connection came about. Each is a sentence about the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,7 +261,9 @@ impl fmt::Display for TlsError {
                 "the server accepts none of our cipher suites or curves; enable those of TLS 1.2 with ECDHE there",
             ),
             T::UnknownName => write!(f, "the server serves no {host}; check the name"),
-            T::WantsCertificate => f.write_str("the server wants a certificate from its clients, and we have none"),
+            T::WantsCertificate => f.write_str(
+                "the server wants a certificate that it knows from its clients; name one that it does, with its key",
+            ),
             T::HungUp => {
                 f.write_str("the server hung up during the TLS handshake; if the port is a plain one, write ws://")
             }
@@ -319,59 +318,5 @@ impl ServerCertVerifier for Gullible {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
-    }
-}
-
-/// A connection to a server, encrypted or not. Shutting it down ends our direction alone; in TLS after telling so.
-///
-/// A TLS peer that ends its direction without telling so is an error to read (`UnexpectedEof`), for anybody on the way
-/// could have cut it: the reader decides whether that matters.
-#[derive(Debug)]
-pub enum Stream {
-    /// TCP alone.
-    Plain(TcpStream),
-    /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    /// The TCP connection, for its options.
-    pub fn tcp(&self) -> &TcpStream {
-        match self {
-            Stream::Plain(stream) => stream,
-            Stream::Tls(stream) => stream.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-        }
     }
 }

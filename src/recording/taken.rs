@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::{Config, Protocol, Upstream};
+use crate::config::{Config, Place, Protocol, Upstream};
 use crate::dialect::Dialect;
 use crate::handshake::{Received, receive};
 use crate::sniff::Foreign;
@@ -31,8 +31,12 @@ pub enum Taken {
 impl Taken {
     /// Judges the first bytes of a client, as `hybridge serve` would. `None` asks for more.
     pub fn of(bytes: &[u8]) -> Option<Taken> {
-        let nowhere =
-            Upstream { protocol: Protocol::WebSocket, secure: false, host: "localhost".into(), port: 80, path: None };
+        let nowhere = Upstream {
+            protocol: Protocol::WebSocket,
+            secure: false,
+            servers: vec![Place::Tcp { host: "localhost".into(), port: 80 }],
+            path: None,
+        };
         let config = Config::simple(Vec::new(), nowhere);
         match receive(bytes, &config) {
             Received::More => None,

@@ -231,7 +231,7 @@ impl<'c> Stage<'c> {
         from_client: Vec<u8>,
         from_upstream: Vec<u8>,
     ) {
-        let location = route.public_url.location(&opening.host, &opening.target);
+        let location = route.public_url.location(false, &opening.host, &opening.target);
         let answer = opening.answer(&agreed, &location);
         self.ear(Side::Downstream).heard.extend(answer);
         if matches!(opening.proof, Proof::Numbers(..)) {
@@ -494,7 +494,7 @@ pub(super) fn plain_beats(line: usize, dialect: Dialect, config: &Config) -> Res
     const KEY: [u8; KEY3] = *b"^n:ds[4U";
     let (opening, agreed, route) = plain_opening(dialect, config)?;
     let mut asks = plain_request(dialect, &route.path).into_bytes();
-    let mut told = opening.answer(&agreed, &route.public_url.location(&opening.host, &opening.target));
+    let mut told = opening.answer(&agreed, &route.public_url.location(false, &opening.host, &opening.target));
     if let Some(digest) = opening.challenge_answer(KEY) {
         asks.extend(KEY);
         told.extend(digest);

@@ -3,6 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/tls.rs"]
+#[allow(dead_code)]
+mod certificates;
+
 mod closing;
 mod command;
 mod events;
@@ -11,6 +15,8 @@ mod handshake;
 mod limits;
 mod matrix;
 mod passthrough;
+mod preambles;
 mod refusals;
 mod replay;
 mod streaming;
+mod tls;

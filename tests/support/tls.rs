@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
+use hybridge::config::Certificate;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -44,6 +45,19 @@ impl Authority {
         config(certificate.der().clone(), &key)
     }
 
+    /// A certificate for these names and its key, in files named after the authority's and this.
+    pub fn files(&self, name: &str, names: &[&str]) -> Certificate {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().expect("a key can be made");
+        let params = CertificateParams::new(names).expect("proper names");
+        let certificate = params.signed_by(&key, &self.issuer).expect("the authority signs");
+        let beside = |kind: &str| self.file.with_extension(format!("{name}.{kind}.pem"));
+        let files = Certificate { cert: beside("cert"), key: beside("key") };
+        fs::write(&files.cert, certificate.pem()).expect("the temporary folder can be written to");
+        fs::write(&files.key, key.serialize_pem()).expect("the temporary folder can be written to");
+        files
+    }
+
     /// A server that shows the authority's own certificate.
     pub fn as_server(&self) -> Arc<ServerConfig> {
         config(self.issuer.der().clone(), self.issuer.key())
@@ -52,7 +66,11 @@ impl Authority {
 
 impl Drop for Authority {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
+        let own = self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let beside = fs::read_dir(env::temp_dir()).into_iter().flatten().flatten();
+        for file in beside.filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{own}."))) {
+            let _ = fs::remove_file(file.path());
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use hybridge::dialect::terms::{Terms, WrongAnswer};
-use hybridge::proxy::tls::{Stream, Tls, TlsFault};
+use hybridge::proxy::stream::Stream;
+use hybridge::proxy::tls::{Tls, TlsFault};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -156,7 +157,7 @@ async fn connect(plan: &Plan) -> Result<Stream, String> {
         plan.habits.trace.note(&format!("connected to {peer}"));
     }
     let Some(trust) = &plan.trust else { return Ok(Stream::Plain(stream)) };
-    let tls = Tls::new(trust).map_err(|error| error.to_string())?;
+    let tls = Tls::new(trust, None).map_err(|error| error.to_string())?;
     tls.connect(stream, &plan.server_name).await.map_err(|error| {
         let option = match error.fault {
             TlsFault::UnknownIssuer => " (--ca FILE, or --insecure to believe anybody)",

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use hybridge::event::{Close, code};
-use hybridge::proxy::tls::Stream;
+use hybridge::proxy::stream::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;

@@ -5,13 +5,13 @@ mod carry;
 mod desk;
 mod page;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use hybridge::config::{LogLevel, Protocol, Upstream, parse_size};
+use hybridge::config::{LogLevel, Place, Protocol, Upstream, parse_size};
 use hybridge::proxy::{bind, tune};
 use hybridge::recording::Manner;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tracing::error;
 
 use self::desk::Desk;
-use super::{Failure, log_to_stderr};
+use super::{Failure, log_to_stderr, say};
 
 /// How long the server may take to accept a connection.
 const DIAL: Duration = Duration::from_secs(10);
@@ -144,15 +144,14 @@ async fn accept(listener: TcpListener, upstream: &Upstream, desk: &Desk, recordi
 
 /// Connects to the server.
 async fn dial(upstream: &Upstream) -> io::Result<TcpStream> {
-    let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
-    let stream = timeout(DIAL, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let Some(Place::Tcp { host, port }) = upstream.servers.first() else {
+        return Err(io::Error::other("a recording is made between TCP connections"));
+    };
+    let stream = timeout(DIAL, TcpStream::connect((host.as_str(), *port)))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&stream);
     Ok(stream)
-}
-
-/// Writes a line to stdout; nobody need read it.
-fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// A path as messages show it.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use hybridge::conversation::Side;
 use hybridge::dialect::hybi;
 use hybridge::dialect::terms::Terms;
-use hybridge::proxy::tls::{Stream, Tls};
+use hybridge::proxy::stream::Stream;
+use hybridge::proxy::tls::Tls;
 use hybridge::transcript::rules::{self, Held};
 use hybridge::transcript::{
     Act, Beat, Cue, Cutting, Difference, Ending, Mismatch, SIDES, Script, Transcript, UPSTREAM_KEY, index,

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use hybridge::proxy::tls::Stream;
+use hybridge::proxy::stream::Stream;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -26,7 +26,7 @@ impl Line {
     /// # Errors
     /// The stream is gone already.
     pub fn of(stream: Stream) -> io::Result<Line> {
-        stream.tcp().set_nodelay(true)?;
+        stream.tcp().map_or(Ok(()), |tcp| tcp.set_nodelay(true))?;
         Ok(Line { stream: Some(stream), heard: Vec::new(), ended: false, reset: false })
     }
 
@@ -79,7 +79,7 @@ impl Line {
     /// Breaks the connection off.
     pub fn reset(&mut self) {
         if let Some(stream) = self.stream.take() {
-            let _ = SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
+            let _ = stream.tcp().map(|tcp| SockRef::from(tcp).set_linger(Some(Duration::ZERO)));
         }
         self.reset = true;
     }

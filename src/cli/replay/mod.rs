@@ -256,7 +256,7 @@ fn over_the_network(
             (None, false) => Trust::System,
         };
         let against = Against {
-            tls: if server.secure { Some(Tls::new(&trust)?) } else { None },
+            tls: if server.secure { Some(Tls::new(&trust, None)?) } else { None },
             server,
             backend,
             cutting: arguments.split.map_or(Cutting::Whole, |split| split.0),

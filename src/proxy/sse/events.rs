@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::super::random::{Fresh, spread};
-use super::super::tls::Stream as Socket;
+use super::super::servers::Lease;
+use super::super::stream::Stream as Socket;
 use super::source::{Source, Stream, Unopened};
 use crate::conversation::{Conversation, Lost, Output, Side};
 use crate::dialect::opening::stream::is_sendable;
@@ -59,13 +60,14 @@ struct Reading {
     heard: Instant,
     /// Whether any came.
     spoke: bool,
+    _lease: Lease,
 }
 
 impl Reading {
     fn new(stream: Stream) -> Reading {
         let now = Instant::now();
-        let Stream { socket, framing, early, .. } = stream;
-        Reading { socket, framing, early, since: now, heard: now, spoke: false }
+        let Stream { socket, framing, early, lease, .. } = stream;
+        Reading { socket, framing, early, since: now, heard: now, spoke: false, _lease: lease }
     }
 }
 
@@ -188,6 +190,7 @@ impl<'s> Events<'s> {
     fn resume(&mut self, how: &str, now: Instant, conversation: &mut Conversation) -> Option<(Lost, String)> {
         let State::Reading(reading) = std::mem::replace(&mut self.state, State::Over) else { return None };
         self.carry = Vec::new();
+        self.source.at.set(None);
         let resume = conversation.resume(Side::Upstream)?;
         self.last_id = resume.last_id;
         self.retry = resume.retry.unwrap_or(self.source.route.events.retry);

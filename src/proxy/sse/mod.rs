@@ -17,7 +17,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
@@ -26,12 +25,14 @@ use self::events::{Came, Events};
 pub use self::feed::Feed;
 use self::posts::Posts;
 use self::source::Source;
+use super::connection::Shared;
 use super::drain::Watch;
-use super::passthrough::Pool;
+use super::pipe::Pipe;
 use super::random::Fresh;
-use super::relay::{BRIEFLY, Carried, KEEP, MAX_ANSWERS, Pipe, SCRATCH, Scratch};
-use super::tls::Tls;
-use crate::config::{Config, Route, SendFailure, Timeouts};
+use super::relay::{BRIEFLY, Carried, KEEP, MAX_ANSWERS, SCRATCH, Scratch};
+use super::servers::Ends;
+use super::stream::Stream;
+use crate::config::{Route, SendFailure, Timeouts};
 use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
 use crate::dialect::opening::{Agreed, Opening};
 use crate::handshake::events_conversation;
@@ -58,12 +59,11 @@ pub struct Begun<'s> {
 pub async fn open<'s>(
     opening: &Opening,
     route: &'s Route,
-    config: &'s Config,
-    pool: &Pool<Feed>,
-    tls: &Tls,
+    ends: Ends,
+    shared: &'s Shared,
 ) -> Result<Begun<'s>, Refusal> {
-    let source = Arc::new(Source::new(opening, route, config, tls)?);
-    let posts = Posts::new(&source, pool)?;
+    let source = Arc::new(Source::new(opening, route, ends, &shared.config, &shared.servers)?);
+    let posts = Posts::new(&source, &shared.posts)?;
     let mut stream = source.ask(&source.start.last_id).await.map_err(source::Unopened::refusal)?;
     let agreed = std::mem::take(&mut stream.agreed);
     Ok(Begun { events: Events::new(source, stream), posts, agreed })
@@ -96,7 +96,7 @@ struct Carrier<'s> {
 /// Carries a conversation until the client's stream and the upstream's requests are done with. Beside the client's
 /// stream stands what it sent beyond the handshake.
 pub fn carry<'s>(
-    client: (TcpStream, Vec<u8>),
+    client: (Stream, Vec<u8>),
     begun: Begun<'s>,
     conversation: Conversation,
     drain: Watch,
@@ -201,7 +201,7 @@ impl Carrier<'_> {
     fn client_says(&mut self, bytes: &[u8], cx: &mut Context<'_>, out: &mut Output) {
         let mut input = bytes;
         self.conversation.hears(Side::Downstream, &mut input, out, &mut Fresh);
-        if self.client.waiting() > 0 {
+        if self.client.is_waiting() {
             self.client.answers += out.downstream.len();
         }
         self.client.carry = input.to_vec();
@@ -219,7 +219,7 @@ impl Carrier<'_> {
         if !self.conversation.heeds(Side::Upstream) {
             return false;
         }
-        if self.client.waiting() > 0 {
+        if self.client.is_waiting() {
             self.events.held_up();
             return false;
         }
@@ -300,10 +300,11 @@ impl Carrier<'_> {
     /// Ends the client's stream if the conversation is through with it; true if that changed anything.
     fn finish_client(&mut self, cx: &mut Context<'_>) -> bool {
         let client = &mut self.client;
+        let waiting = client.is_waiting();
         let Some(stream) = &mut client.stream else { return false };
         match client.finish {
             Finish::Open | Finish::Await | Finish::AwaitBriefly => return false,
-            Finish::Flush if !client.unsent.is_empty() => return false,
+            Finish::Flush if waiting => return false,
             Finish::Flush if client.ended => client.drop_stream(),
             Finish::Flush if !client.shut => match Pin::new(stream).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => client.shut = true,
@@ -332,7 +333,7 @@ impl Carrier<'_> {
     fn patience(&self) -> Option<Instant> {
         self.client.stream.as_ref()?;
         // A peer that still has to take what was said before has `timeouts.stall` for that, closing or not.
-        if self.client.waiting() > 0 && !self.client.ended {
+        if self.client.is_waiting() && !self.client.ended {
             return None;
         }
         let patience = match self.client.finish {

@@ -11,9 +11,11 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 use tokio::time::Instant;
 
-use super::super::passthrough::{self, Pool, chain};
+use super::super::passthrough::{self, chain};
+use super::super::servers::pool::{self, Pool, Unanswered};
+use super::super::servers::{Asker, Group};
 use super::feed::{Feed, Writer, feed};
-use super::source::Source;
+use super::source::{At, Source};
 use crate::dialect::sse::{BINARY_TYPE, Piece, next_piece};
 use crate::event::Kind;
 use crate::http::Refusal;
@@ -54,6 +56,10 @@ struct Active {
 /// Where messages go.
 struct To {
     pool: Pool<Feed>,
+    group: Arc<Group>,
+    asker: Asker,
+    /// The server that the events come from, unless messages have a backend of their own.
+    events: Option<At>,
     uri: Uri,
     headers: HeaderMap,
     text_type: HeaderValue,
@@ -179,13 +185,9 @@ impl To {
         let events = &source.route.events;
         let Some(send) = &events.send else { return Ok(None) };
         let bad = |what: &str| Refusal::new(400, format!("{what} cannot be forwarded with a message"));
-        let backend = send.backend.as_ref().unwrap_or(&source.route.upstream);
-        let authority = backend.authority();
-        let uri: Result<Uri, _> =
-            format!("{}://{authority}{}", backend.http_scheme(), send.target(&source.start.target)).parse();
-        let host = source.host_at(&authority);
+        let uri: Result<Uri, _> = send.target(&source.start.target).parse();
         let mut headers = HeaderMap::new();
-        for (name, value) in source.opening.send_fields(host.as_deref(), &source.id) {
+        for (name, value) in source.opening.send_fields(None, &source.id) {
             match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
                 (Ok(name), Ok(value)) => headers.append(name, value),
                 _ => return Err(bad(name)),
@@ -193,7 +195,14 @@ impl To {
         }
         let text_type = HeaderValue::from_str(&events.send_type).map_err(|_| bad("send_type"))?;
         let uri = uri.map_err(|_| bad("the target"))?;
-        Ok(Some(Box::new(To { pool: pool.clone(), uri, headers, text_type })))
+        let group = Arc::clone(source.servers.of_messages(source.route));
+        let asker = source.asker.clone();
+        let pool = match group.is_personal() {
+            true => pool::pool(&source.servers, Some(asker.ends), super::IDLE),
+            false => pool.clone(),
+        };
+        let events = send.backend.is_none().then(|| source.at.clone());
+        Ok(Some(Box::new(To { pool, group, asker, events, uri, headers, text_type })))
     }
 
     /// Begins the request that takes a message whose first piece this is.
@@ -214,7 +223,10 @@ impl To {
             Kind::Binary => HeaderValue::from_static(BINARY_TYPE),
         };
         request.headers_mut().insert(CONTENT_TYPE, content_type);
-        let answer = Box::pin(answered(self.pool.clone(), request, patience, moved));
+        // A session at the server that the events come from may be unknown to the others.
+        let there = self.events.as_ref().and_then(At::get);
+        let order = there.map_or_else(|| self.group.order(&self.asker), |server| vec![server]);
+        let answer = Box::pin(answered(self.pool.clone(), Arc::clone(&self.group), order, request, patience, moved));
         Active { answer, writer: (!piece.ends).then_some(writer) }
     }
 }
@@ -222,12 +234,19 @@ impl To {
 /// Sends a request and waits for its answer, as long as plain HTTP waits for one.
 async fn answered(
     pool: Pool<Feed>,
+    group: Arc<Group>,
+    order: Vec<usize>,
     request: Request<Feed>,
     patience: Option<Duration>,
     moved: Arc<Mutex<Instant>>,
 ) -> Result<(), Untaken> {
     let exchange = async {
-        let response = pool.request(request).await.map_err(|error| chain(&error))?;
+        let (parts, body) = request.into_parts();
+        let asked = pool::ask(&pool, &group, order, parts, body).await;
+        let (response, _lease) = asked.map_err(|unanswered| match unanswered {
+            Unanswered::Unreached(refusal) => refusal.why,
+            Unanswered::Broken(error) => chain(&error),
+        })?;
         let status = response.status();
         if !status.is_success() {
             return Err(format!("the backend answered {status}"));

@@ -1,13 +1,16 @@
 //! Where the events come from: one request after the other, each for the stream behind the last event.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::super::tls::{Stream as Socket, Tls};
-use super::super::{random, upstream};
-use crate::config::{Config, Route, UpstreamHost};
+use super::super::random;
+use super::super::servers::{Asker, Ends, Group, Lease, Reached, Servers};
+use super::super::stream::Stream as Socket;
+use crate::config::{Config, Route};
 use crate::dialect::opening::stream::{Addressed, Answer, Open, Start};
 use crate::dialect::opening::{Agreed, Opening};
 use crate::handshake::events_answer;
@@ -26,10 +29,26 @@ pub struct Source<'s> {
     pub start: Start,
     /// What tells this client from others.
     pub id: String,
-    /// The `Host` in place of the client's.
-    host: Option<String>,
-    /// For an upstream that is reached over TLS.
-    tls: Tls,
+    pub asker: Asker,
+    pub servers: Arc<Servers>,
+    group: Arc<Group>,
+    pub at: At,
+}
+
+/// The server that a client's events come from at this time. Clones share it.
+#[derive(Clone, Default)]
+pub struct At(Arc<AtomicUsize>);
+
+impl At {
+    /// Its place in the group; none while a stream is lost, and the next one may come from any.
+    pub fn get(&self) -> Option<usize> {
+        self.0.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Notes it.
+    pub fn set(&self, server: Option<usize>) {
+        self.0.store(server.map_or(0, |server| server + 1), Ordering::Relaxed);
+    }
 }
 
 /// A stream that has begun.
@@ -39,6 +58,8 @@ pub struct Stream {
     /// What of its body came with the head.
     pub early: Vec<u8>,
     pub agreed: Agreed,
+    /// For as long as the stream.
+    pub lease: Lease,
 }
 
 /// Why none has begun.
@@ -64,30 +85,25 @@ impl<'s> Source<'s> {
     ///
     /// # Errors
     /// What the client is told instead.
-    pub fn new(opening: &Opening, route: &'s Route, config: &'s Config, tls: &Tls) -> Result<Source<'s>, Refusal> {
+    pub fn new(
+        opening: &Opening,
+        route: &'s Route,
+        ends: Ends,
+        config: &'s Config,
+        servers: &Arc<Servers>,
+    ) -> Result<Source<'s>, Refusal> {
         let start = opening.start(&route.events.resume)?;
-        let host = match &route.upstream_host {
-            UpstreamHost::Client => None,
-            UpstreamHost::Upstream => Some(route.upstream.authority()),
-            UpstreamHost::Fixed(host) => Some(host.clone()),
-        };
         Ok(Source {
             opening: opening.clone(),
             route,
             config,
             start,
             id: random::connection_id(),
-            host,
-            tls: tls.clone(),
+            asker: Asker::opening(opening, route, ends),
+            servers: Arc::clone(servers),
+            group: Arc::clone(servers.of(route)),
+            at: At::default(),
         })
-    }
-
-    /// The `Host` that a backend is told which is not the one the events come from.
-    pub fn host_at(&self, authority: &str) -> Option<String> {
-        match &self.route.upstream_host {
-            UpstreamHost::Upstream => Some(authority.to_owned()),
-            _ => self.host.clone(),
-        }
     }
 
     /// Asks for the stream behind the event `last_id`. Every wait is bounded.
@@ -96,9 +112,13 @@ impl<'s> Source<'s> {
     /// Why there is none.
     pub async fn ask(&self, last_id: &str) -> Result<Stream, Unopened> {
         let mut target = self.route.upstream_target(&self.start.target);
+        // Who redirects knows the place on its own server, if not on the others.
+        let mut redirecting = None;
         for _ in 0..=MAX_HOPS {
-            let mut socket = self.connect().await.map_err(Unopened::Later)?;
-            let asked = timeout(self.config.timeouts.handshake, self.ask_at(&target, last_id, &mut socket)).await;
+            let connecting = self.servers.connect(&self.group, &self.asker, redirecting);
+            let Reached { stream: mut socket, lease, server } = connecting.await.map_err(Unopened::Later)?;
+            let asking = self.ask_at(server, &target, last_id, &mut socket);
+            let asked = timeout(self.config.timeouts.handshake, asking).await;
             let (answer, early) = asked.map_err(|_| {
                 let why = "the upstream did not answer the request for events within timeouts.handshake";
                 Unopened::Later(Refusal::new(504, why))
@@ -106,10 +126,11 @@ impl<'s> Source<'s> {
             match answer {
                 Answer::Open(open) => {
                     let Open { agreed, framing } = *open;
-                    return Ok(Stream { socket, framing, early, agreed });
+                    self.at.set(Some(server));
+                    return Ok(Stream { socket, framing, early, agreed, lease });
                 }
                 // A connection each time: what is left of the answer would have to be read to its end first.
-                Answer::Elsewhere(there) => target = there,
+                Answer::Elsewhere(there) => (target, redirecting) = (there, Some(server)),
                 Answer::Done(refusal) => return Err(Unopened::Done(refusal)),
                 Answer::Later(refusal) => return Err(Unopened::Later(refusal)),
                 Answer::Refused(refusal) => return Err(Unopened::Refused(refusal)),
@@ -118,28 +139,20 @@ impl<'s> Source<'s> {
         Err(Unopened::Refused(Refusal::new(502, format!("the upstream redirects more than {MAX_HOPS} times"))))
     }
 
-    /// Connects to the upstream, over TLS if that is said of it.
-    async fn connect(&self) -> Result<Socket, Refusal> {
-        let Config { timeouts, .. } = self.config;
-        let upstream = &self.route.upstream;
-        let stream = upstream::connect(upstream, timeouts).await?;
-        if !upstream.secure {
-            return Ok(Socket::Plain(stream));
-        }
-        match timeout(timeouts.handshake, self.tls.connect(stream, &upstream.host)).await {
-            Ok(connected) => connected.map_err(|error| Refusal::new(502, format!("the upstream over TLS: {error}"))),
-            Err(_) => Err(Refusal::new(504, "the upstream did not finish the TLS handshake within timeouts.handshake")),
-        }
-    }
-
-    async fn ask_at(&self, target: &str, last_id: &str, socket: &mut Socket) -> Result<(Answer, Vec<u8>), Unopened> {
+    async fn ask_at(
+        &self,
+        server: usize,
+        target: &str,
+        last_id: &str,
+        socket: &mut Socket,
+    ) -> Result<(Answer, Vec<u8>), Unopened> {
         let broken = |error: io::Error| {
             Unopened::Later(Refusal::new(502, format!("the upstream broke off before its events: {error}")))
         };
-        let authority = self.route.upstream.authority();
-        let hosts = [self.host.as_deref().unwrap_or(&self.opening.host), &authority];
+        let host = self.group.host(server);
+        let hosts = [host.unwrap_or(&self.opening.host), self.group.authority(server)];
         let addressed = Addressed { target, hosts, secure: self.route.upstream.secure };
-        let request = self.opening.events_request(target, self.host.as_deref(), &self.id, last_id);
+        let request = self.opening.events_request(target, host, &self.id, last_id);
         socket.write_all(&request).await.map_err(broken)?;
         socket.flush().await.map_err(broken)?;
         let mut answer = Vec::with_capacity(1024);

@@ -1,0 +1,244 @@
+//! The way in: what stands before a client's own bytes. The preamble of a front that tells who its client is, then TLS.
+//!
+//! A connection for TLS of old leaves here for the program that speaks it, and never comes further.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use rustls::server;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::StartHandshake;
+use tracing::{debug, warn};
+
+use super::connection::{Ended, Shared};
+use super::listen;
+use super::permits::Permit;
+use super::stream::Stream;
+use super::tls::Acceptor;
+use super::tunnel::tunnel;
+use crate::arrival::{Arrival, OwnTls};
+use crate::config::{Listener, OldTls};
+use crate::hello::{self, Offer};
+use crate::http::Refusal;
+use crate::preamble;
+use crate::sniff::{self, First};
+
+/// A fatal alert (RFC 8446 §6), in a record that every version reads: handshake_failure.
+pub const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 40];
+
+/// A listener, and what it speaks TLS with.
+#[derive(Debug)]
+pub struct Door {
+    /// The settings.
+    pub listener: Listener,
+    /// None where it speaks TCP alone.
+    pub tls: Option<Acceptor>,
+}
+
+/// A client whose own bytes come next.
+pub struct Entered {
+    /// Where they come from.
+    pub stream: Stream,
+    /// Those that came already.
+    pub buffer: Vec<u8>,
+    /// How it got here.
+    pub arrival: Arrival,
+    /// Until when its head must be whole.
+    pub deadline: Instant,
+}
+
+/// What is being read before a client's own bytes.
+struct Entry<'s> {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    arrival: Arrival,
+    deadline: Instant,
+    shared: &'s Shared,
+}
+
+/// Takes a connection in. None when it was for somebody else, and is over.
+///
+/// # Errors
+/// Why it is no client's, with the connection if it has to be told.
+pub async fn enter(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: &mut Permit,
+    door: &Door,
+    shared: &Shared,
+) -> Result<Option<Entered>, (Option<Stream>, Ended)> {
+    let Ok(local) = stream.local_addr() else { return Err((None, Ended::Quietly)) };
+    let mut entry = Entry {
+        stream,
+        buffer: Vec::new(),
+        arrival: Arrival::new(peer, local),
+        deadline: Instant::now() + shared.config.timeouts.head,
+        shared,
+    };
+    let fronted = crate::arrival::contains(&door.listener.proxy_protocol, peer.ip());
+    if fronted {
+        entry.read_preamble().await.map_err(|ended| (None, ended))?;
+    }
+    if !shared.permits.admit(permit, entry.arrival.client.ip()) {
+        let why = "more connections than limits.connections_per_address allows";
+        return Err((None, Ended::Silently(why.into())));
+    }
+    match &door.tls {
+        None => Ok(Some(entry.plain())),
+        Some(acceptor) => entry.encrypted(acceptor).await,
+    }
+}
+
+impl Entry<'_> {
+    fn plain(self) -> Entered {
+        let Entry { stream, buffer, arrival, deadline, .. } = self;
+        Entered { stream: Stream::Plain(stream), buffer, arrival, deadline }
+    }
+
+    /// Reads more; false when there is nothing left to wait for.
+    async fn read(&mut self, what: &str) -> Result<(), Ended> {
+        let mut watch = self.shared.drain.watch();
+        let read = tokio::select! {
+            read = timeout_at(self.deadline, self.stream.read_buf(&mut self.buffer)) => read,
+            () = watch.started() => return Err(Ended::Quietly),
+        };
+        match read {
+            // A probe: load balancers connect and leave.
+            Ok(Ok(0) | Err(_)) if self.buffer.is_empty() => Err(Ended::Quietly),
+            Ok(Ok(0)) => Err(Ended::Silently(format!("it ended its stream inside its {what}"))),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Ended::Silently(format!("its {what} broke off: {error}"))),
+            Err(_) if self.buffer.is_empty() => Err(Ended::Quietly),
+            Err(_) => Err(Ended::Silently(format!("no whole {what} within timeouts.head"))),
+        }
+    }
+
+    async fn read_preamble(&mut self) -> Result<(), Ended> {
+        loop {
+            match preamble::read(&self.buffer) {
+                Ok(Some((preamble, taken))) => {
+                    self.buffer.drain(..taken);
+                    self.arrival.announced(preamble);
+                    return Ok(());
+                }
+                Ok(None) => self.read("PROXY preamble").await?,
+                Err(bad) => {
+                    let why = format!("{bad}; the listener's proxy_protocol says that this peer sends one");
+                    return Err(Ended::Silently(why));
+                }
+            }
+        }
+    }
+
+    /// Reads the ClientHello, and goes on as it asks.
+    async fn encrypted(mut self, acceptor: &Acceptor) -> Result<Option<Entered>, (Option<Stream>, Ended)> {
+        let offer = loop {
+            match hello::offered(&self.buffer) {
+                Ok(Some(offer)) => break offer,
+                Ok(None) => self.read("TLS ClientHello").await.map_err(|ended| (None, ended))?,
+                Err(_) => return Err(self.not_tls()),
+            }
+        };
+        match &acceptor.settings().old {
+            Some(old) if !offer.modern => {
+                self.hand_over(old, &offer).await;
+                Ok(None)
+            }
+            _ => self.speak(acceptor, &offer).await.map(Some),
+        }
+    }
+
+    /// Somebody who does not know that the port speaks TLS.
+    fn not_tls(self) -> (Option<Stream>, Ended) {
+        let why = "plain HTTP on a port that speaks TLS; ask for https:// or wss:// here";
+        match sniff::first(&self.buffer) {
+            First::Http(_) => (Some(Stream::Plain(self.stream)), Ended::Refused(Refusal::new(400, why))),
+            First::Foreign(foreign) => (None, Ended::Silently(format!("{foreign}, on a port that speaks TLS"))),
+            First::More => (None, Ended::Silently("no TLS on a port that speaks it".into())),
+        }
+    }
+
+    /// Performs the TLS handshake.
+    async fn speak(mut self, acceptor: &Acceptor, offer: &Offer) -> Result<Entered, (Option<Stream>, Ended)> {
+        let failed = |error: &dyn fmt::Display| (None, Ended::Silently(tls_failure(error, offer)));
+        let mut hello = server::Acceptor::default();
+        let mut unread = &self.buffer[..];
+        while !unread.is_empty() {
+            match hello.read_tls(&mut unread) {
+                Ok(0) => return Err(failed(&"its ClientHello is too long")),
+                Ok(_) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        let accepted = match hello.accept() {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return Err(failed(&"its ClientHello is not whole")),
+            Err((error, mut alert)) => {
+                let mut told = Vec::new();
+                // Into memory, which takes everything.
+                let _ = alert.write_all(&mut told);
+                let _ = timeout_at(self.deadline, self.stream.write_all(&told)).await;
+                return Err(failed(&error));
+            }
+        };
+        let mut watch = self.shared.drain.watch();
+        let handshake = StartHandshake::from_parts(accepted, self.stream).into_stream(acceptor.config());
+        let spoken = tokio::select! {
+            spoken = timeout_at(self.deadline, handshake) => spoken,
+            () = watch.started() => return Err((None, Ended::Quietly)),
+        };
+        let stream = match spoken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(failed(&error)),
+            Err(_) => return Err(failed(&"it was not finished within timeouts.head")),
+        };
+        let connection = stream.get_ref().1;
+        self.arrival.encrypted(OwnTls {
+            server_name: connection.server_name().map(str::to_owned),
+            version: connection.protocol_version(),
+        });
+        let (arrival, deadline) = (self.arrival, self.deadline);
+        Ok(Entered { stream: Stream::Accepted(Box::new(stream)), buffer: Vec::new(), arrival, deadline })
+    }
+}
+
+/// Why a TLS handshake came to nothing, for the log.
+fn tls_failure(error: &dyn fmt::Display, offer: &Offer) -> String {
+    let asked = offer.server_name.as_deref().map_or(String::new(), |name| format!(" (it asked for {name:?})"));
+    if offer.modern {
+        return format!("the TLS handshake failed: {error}{asked}");
+    }
+    format!(
+        "the TLS handshake failed: it knows no more than {}, and none of our cipher suites{asked}; old_tls of this \
+         listener can name a terminator that does",
+        offer.version
+    )
+}
+
+impl Entry<'_> {
+    /// Carries the connection to the program that speaks the TLS of old, until both are done.
+    async fn hand_over(self, old: &OldTls, offer: &Offer) {
+        let Entry { stream, buffer, arrival, shared, .. } = self;
+        let client = arrival.client;
+        let timeouts = &shared.config.timeouts;
+        let terminator = match timeout(timeouts.connect, TcpStream::connect(old.address)).await {
+            Ok(Ok(terminator)) => terminator,
+            Ok(Err(error)) => return unreached(client, old, &error),
+            Err(_) => return unreached(client, old, &"it did not take the connection within timeouts.connect"),
+        };
+        listen::tune(&terminator);
+        debug!(%client, terminator = %old.address, "handed over: it knows no more than {}", offer.version);
+        let mut first = old.send_proxy.map_or_else(Vec::new, |version| arrival.to_preamble().write(version));
+        first.extend_from_slice(&buffer);
+        drop(buffer);
+        if let Err(error) = tunnel(stream, terminator, first, timeouts.stall).await {
+            debug!(%client, terminator = %old.address, "ended: {error}");
+        }
+    }
+}
+
+fn unreached(client: SocketAddr, old: &OldTls, error: &dyn fmt::Display) {
+    warn!(%client, terminator = %old.address, "dropped: old_tls cannot be reached: {error}; is it running?");
+}
