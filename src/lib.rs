@@ -16,6 +16,7 @@ pub mod utf8;
 pub mod hello;
 pub mod preamble;
 
+pub mod arrival;
 pub mod dialect;
 
 pub mod config;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 8] = [
     &["event", "http", "utf8"],
     &["hello", "preamble"],
-    &["dialect"],
+    &["arrival", "dialect"],
     &["config", "conversation", "sniff"],
     &["handshake"],
     &["transcript"],
