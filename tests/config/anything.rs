@@ -10,15 +10,18 @@ fn line() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         any::<String>().prop_map(|text| format!("{text:?}")),
         "[0-9]{1,25}(ms|s|m|h|d|B|KiB|MiB|GiB)?".prop_map(|text| format!("{text:?}")),
-        "(ws|http|wss)://[a-z0-9.:@\\[\\]/?#%]{0,20}".prop_map(|text| format!("{text:?}")),
+        "(ws|http|wss|ws[+]unix|file)://[a-z0-9.:@\\[\\]/?#%*]{0,20}".prop_map(|text| format!("{text:?}")),
         any::<i64>().prop_map(|number| number.to_string()),
+        "[0-9a-f:.]{0,12}(/[0-9.]{0,3})?".prop_map(|text| format!("[{text:?}]")),
+        Just("[{ cert = \"a\", key = 5 }, { cert = \"a\" }]".to_owned()),
+        Just("\"none\"".to_owned()),
         Just("[]".to_owned()),
         Just("[\"127.0.0.1:80\", 7, [\"v13\"]]".to_owned()),
         Just("{ head = 1, route = [{ name = 5 }] }".to_owned()),
     ];
     prop_oneof![
         8 => (proptest::sample::select(keys), value).prop_map(|(key, value)| format!("{key} = {value}")),
-        1 => proptest::sample::select(vec!["[timeouts]", "[limits]", "[[route]]", "[route]"]).prop_map(str::to_owned),
+        1 => proptest::sample::select(vec!["[timeouts]", "[limits]", "[[route]]", "[route]", "[[listener]]", "[forwarded]", "[[listener.certificates]]"]).prop_map(str::to_owned),
     ]
 }
 
@@ -29,6 +32,11 @@ proptest! {
         let _ = parse_size(&text);
         let _ = parse_duration(&text);
         let _ = Upstream::parse(&text);
+        let _ = parse_network(&text);
+        let _ = text.parse::<OriginRule>();
+        let _ = text.parse::<FlashDomain>();
+        let _ = text.parse::<Balance>();
+        let _ = text.parse::<Rate>();
     }
 
     #[test]

@@ -8,7 +8,8 @@ fn a_fault_names_file_line_key_value_reason_and_remedy() {
     assert_eq!(
         faults.to_string(),
         "hybridge.toml:5: route \"chat\": upstream = \"htp://x\": unknown scheme \"htp\"; \
-         write ws://HOST:PORT or http://HOST:PORT, or sse+http://HOST:PORT for an event stream"
+         write ws://HOST:PORT or http://HOST:PORT, wss:// or https:// for TLS, sse+http://HOST:PORT for an event stream, \
+         ws+unix:///SOCKET for a Unix socket"
     );
     let faults = parse(&least_with("timeouts", "close = \"1m\"")).unwrap_err();
     assert_eq!(faults.to_string(), "hybridge.toml:7: timeouts.close = \"1m\": it is more than 30s; write 1s to 30s");
@@ -77,6 +78,13 @@ fn a_key_in_the_wrong_table_is_told_its_own() {
     refused("limits", &[("threads = 2", "unknown key", "move it to the top of the file")]);
     refused("limits", &[("keep_alive = \"1s\"", "unknown key", "move it below the line [timeouts]")]);
     refused("route", &[("connections = 5", "unknown key", "move it below the line [limits]")]);
+    refused(
+        "timeouts",
+        &[("max_message = 1", "unknown key", "move it below the line [limits], or below a line [[route]]")],
+    );
+    refused("route", &[("proxy_protocol = 'none'", "unknown key", "move it below a line [[listener]]")]);
+    refused("route", &[("cert = 'a'", "unknown key", "move it below the line [upstream_tls]")]);
+    refused("listener", &[("cert = 'a'", "unknown key", "write certificates = [{ cert = \"FILE\", key = \"FILE\" }]")]);
     refused("", &[("upstream_host = \"client\"", "unknown key", "move it below a line [[route]]")]);
 }
 

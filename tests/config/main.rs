@@ -1,10 +1,13 @@
 //! A configuration says what an operator meant, or everything that is wrong with it.
 
+mod access;
 mod anything;
 mod defaults;
 mod faults;
 mod files;
+mod listeners;
 mod refusals;
+mod servers;
 mod settings;
 mod summary;
 mod upstreams;
@@ -36,6 +39,12 @@ fn least_with(table: &str, line: &str) -> String {
     match table {
         "" => format!("{line}\n{LEAST}"),
         "route" => format!("{LEAST}{line}\n"),
+        "listener" => format!("{LEAST}[[listener]]\naddress = \"0.0.0.0:443\"\n{line}\n"),
+        "tls" => least_with("listener", &format!("certificates = [{{ cert = \"a.pem\", key = \"a.key\" }}]\n{line}")),
+        // A route to several servers.
+        "servers" => {
+            format!("{}{line}\n", LEAST.replace("\"ws://10.0.0.5:9000\"", "[\"ws://10.0.0.5\", \"ws://10.0.0.6\"]"))
+        }
         // A route to an event stream.
         "events" => format!("{}{line}\n", LEAST.replace("ws://", "sse+http://")),
         _ => format!("{LEAST}[{table}]\n{line}\n"),

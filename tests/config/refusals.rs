@@ -102,7 +102,6 @@ fn faulty_routes_are_refused() {
             ("path = '/a/../b'", "segment ..", "write a path"),
             ("path = 5", "an integer instead of a string", "\"/5\""),
             ("upstream = 'ws://127.0.0.1:8080'", "own listener 127.0.0.1:8080", "the address of the backend"),
-            ("upstream = ['ws://a', 'ws://b']", "a list instead of a string", "write one string"),
             ("public_url = 'wsss'", "unknown scheme \"wsss\"", "did you mean \"wss\"?"),
             ("public_url = 'tv.example'", "unknown scheme", "wss://HOST:PORT"),
             ("public_url = 'wss://tv.example/?x'", "a query or a fragment", "leave out the ?"),

@@ -33,6 +33,30 @@ fn each_key_has_an_effect() {
         ("route", "dialects = [\"v13\"]"),
         ("route", "binary = \"drop\""),
         ("route", "max_message = 1"),
+        ("servers", "balance = \"least-connections\""),
+        ("servers", "attempts = 1"),
+        ("route", "health = \"tcp\""),
+        ("route", "health = \"/healthz\"\nhealth_interval = \"1s\""),
+        ("route", "eject_after = \"none\""),
+        ("route", "eject_for = \"1m\""),
+        ("route", "send_proxy = \"v2\""),
+        ("route", "origins = [\"https://tv.example\"]"),
+        ("route", "clients = [\"10.0.0.0/8\"]"),
+        ("route", "auth = \"http://127.0.0.1:9001/auth\""),
+        ("route", "auth = \"http://127.0.0.1:9001/auth\"\nauth_headers = [\"X-User\"]"),
+        ("listener", "certificates = [{ cert = \"a.pem\", key = \"a.key\" }]"),
+        ("tls", "client_ca = \"ca.pem\""),
+        ("tls", "client_ca = \"ca.pem\"\nclient_certificate = \"optional\""),
+        ("tls", "old_tls = \"127.0.0.1:8443\""),
+        ("tls", "old_tls = \"127.0.0.1:8443\"\nold_tls_proxy = \"v1\""),
+        ("listener", "proxy_protocol = [\"10.0.0.5\"]"),
+        ("listener", "flash_policy = [\"*.tv.example\"]"),
+        ("forwarded", "trusted = [\"10.0.0.5\"]"),
+        ("forwarded", "headers = [\"X-Real-IP\"]"),
+        ("timeouts", "auth = \"1s\""),
+        ("limits", "handshakes_per_address = \"30/1m\""),
+        ("upstream_tls", "cert = \"c.pem\"\nkey = \"c.key\""),
+        ("upstream_tls", "key = \"d.key\"\ncert = \"c.pem\""),
         ("limits", "event_bytes = 1024"),
         ("limits", "send_queue = 1024"),
         ("upstream_tls", "ca = \"own.pem\""),
@@ -54,9 +78,10 @@ fn each_key_has_an_effect() {
         assert_ne!(config, crate::config(&least_with(table, "")), "{line} is not read");
         seen.push(config);
     }
-    // `listen`, `name` and `upstream` are in the least file, `timeouts`, `limits`, `upstream_tls` and `route` are tables.
+    // `listen`, `name`, `upstream`, `address`, `cert` and `key` are in the files that these are put into, and six are
+    // tables.
     let keys: usize = KEYS.iter().map(|(_, keys)| keys.len()).sum();
-    assert_eq!(rows.len() + 7, keys, "a key is not tried here");
+    assert_eq!(rows.len() + 12, keys, "a key is not tried here");
 }
 
 #[test]

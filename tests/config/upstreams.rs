@@ -36,6 +36,34 @@ fn upstreams_are_read_and_written() {
 }
 
 #[test]
+fn unix_sockets_are_read_and_written() {
+    let rows = [
+        ("ws+unix:///run/a.sock", Protocol::WebSocket, "/run/a.sock", None, "ws+unix:///run/a.sock"),
+        ("HTTP+unix:///run/a.sock", Protocol::WebSocket, "/run/a.sock", None, "ws+unix:///run/a.sock"),
+        (
+            "ws+unix:///r/a:1.sock:/x:/y",
+            Protocol::WebSocket,
+            "/r/a:1.sock",
+            Some("/x:/y"),
+            "ws+unix:///r/a:1.sock:/x:/y",
+        ),
+        ("sse+http+unix:///r/ä b:/", Protocol::Events, "/r/ä b", Some("/"), "sse+http+unix:///r/ä b:/"),
+    ];
+    for (url, protocol, socket, path, written) in rows {
+        let read = upstream(url);
+        let servers = vec![Place::Unix(socket.into())];
+        assert_eq!(read, Upstream { protocol, secure: false, servers, path: path.map(Into::into) }, "{url}");
+        assert_eq!(read.to_string(), written);
+        assert_eq!(upstream(written), read);
+        assert_eq!(read.authority(), "localhost");
+    }
+    let socket = |length: usize| format!("ws+unix:///{}", "a".repeat(length - 1));
+    assert!(Upstream::parse(&socket(107)).is_ok());
+    let refusal = Upstream::parse(&socket(108)).expect_err("too long");
+    assert!(refusal.to_string().contains("108 bytes, and systems take 107; have the backend"), "{refusal}");
+}
+
+#[test]
 fn an_authority_leaves_out_port_80_and_has_brackets_around_ipv6() {
     let rows = [
         ("ws://backend", "backend"),
@@ -60,8 +88,19 @@ fn what_is_no_upstream_is_refused() {
         ("", "no scheme", "write ws://HOST:PORT"),
         ("backend:9000", "no scheme", "write ws://HOST:PORT"),
         ("htp://x", "unknown scheme \"htp\"", "write ws://HOST:PORT or http://HOST:PORT"),
-        ("wss://x", "event streams alone", "a hop on this machine that speaks TLS"),
-        ("HTTPS://x", "event streams alone", "a hop on this machine that speaks TLS"),
+        ("sse+wss://x", "unknown scheme \"sse+wss\"", "write sse+https://HOST:PORT"),
+        ("unix:///run/x.sock", "unknown scheme \"unix\"", "write ws+unix:///SOCKET"),
+        ("sse+unix:///run/x.sock", "unknown scheme \"sse+unix\"", "write sse+http+unix:///SOCKET"),
+        ("wss+unix:///run/x.sock", "no TLS is spoken there", "write ws+unix:///SOCKET"),
+        ("sse+https+unix:///run/x.sock", "no TLS is spoken there", "write sse+http+unix:///SOCKET"),
+        ("ws+unix://run/x.sock", "not absolute", "ws+unix:///run/app.sock"),
+        ("ws+unix://%2Frun%2Fx.sock", "not absolute", "ws+unix:///run/app.sock"),
+        ("ws+unix://", "not absolute", "ws+unix:///run/app.sock"),
+        ("ws+unix:///run/", "not the path of a socket", "ws+unix:///run/app.sock"),
+        ("ws+unix:///run/x.sock:", "not the path of a socket", "ws+unix:///run/app.sock:/rooms"),
+        ("ws+unix:///run/x.sock?y", "not the path of a socket", "ws+unix:///run/app.sock"),
+        ("ws+unix:///run/x\0.sock", "not the path of a socket", "ws+unix:///run/app.sock"),
+        ("ws+unix:///run/x.sock:/a?b", "query", "leave out the ?"),
         ("sse+https://x?y", "query", "leave out the ?"),
         ("sse://x", "unknown scheme \"sse\"", "write sse+http://HOST:PORT"),
         ("ws://", "no host", "write a name"),
@@ -115,6 +154,8 @@ fn a_place_to_send_to_is_a_path_or_a_url() {
         ("/in", None, "/in", "/in"),
         ("http://b:9000/in", Some("ws://b:9000"), "/in", "http://b:9000/in"),
         ("http://b", Some("ws://b"), "/", "http://b/"),
+        ("https://b:80/in", Some("wss://b:80"), "/in", "https://b:80/in"),
+        ("http+unix:///run/b:/in", Some("ws+unix:///run/b"), "/in", "http+unix:///run/b:/in"),
     ];
     for (text, backend, path, written) in rows {
         let send: SendTo = text.parse().unwrap();
