@@ -164,7 +164,9 @@ fn several(upstreams: Vec<Upstream>) -> Option<Upstream> {
     for next in upstreams {
         let url = next.to_string();
         if let Err(refusal) = first.join(next) {
-            let mut command = super::Arguments::command();
+            let mut program = super::Arguments::command();
+            program.build();
+            let command = program.find_subcommand_mut("serve").expect("this is it");
             command.error(ErrorKind::ValueValidation, format!("--upstream {url}: {refusal}")).exit();
         }
     }

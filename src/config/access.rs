@@ -192,11 +192,11 @@ pub fn parse_network(text: &str) -> Result<IpNet, Refusal> {
         },
     };
     // Clients are compared by what their addresses mean, so no client would ever be in such a network.
-    if let (IpAddr::V6(ip), Some(bits)) = (ip, length.checked_sub(96)) {
-        if let Some(Ok(mapped)) = ip.to_ipv4_mapped().map(|ip| Ipv4Net::new(ip, bits)) {
-            let remedy = format!("write {:?}", written(IpNet::V4(mapped.trunc())));
-            return Err(Refusal::new("this is IPv4 in the form of IPv6", remedy));
-        }
+    if let (IpAddr::V6(ip), Some(bits)) = (ip, length.checked_sub(96))
+        && let Some(Ok(mapped)) = ip.to_ipv4_mapped().map(|ip| Ipv4Net::new(ip, bits))
+    {
+        let remedy = format!("write {:?}", written(IpNet::V4(mapped.trunc())));
+        return Err(Refusal::new("this is IPv4 in the form of IPv6", remedy));
     }
     let Ok(network) = IpNet::new(ip, length) else { return Err(Refusal::new("it is not a network", FORM)) };
     if network.trunc() != network {

@@ -6,6 +6,7 @@ mod defaults;
 mod faults;
 mod files;
 mod listeners;
+mod program;
 mod refusals;
 mod servers;
 mod settings;

@@ -197,10 +197,11 @@ impl<'f> Reader<'f> {
         let before = self.faults.len();
         let list = self.list(section, key, example, read);
         // What is wrong with the list as a whole may be that there shall be none.
-        if list.as_ref().is_none_or(Vec::is_empty) && self.faults.len() == before + 1 {
-            if let Some(fault) = self.faults.last_mut() {
-                fault.remedy = format!("{}, or {word:?}", fault.remedy);
-            }
+        if list.as_ref().is_none_or(Vec::is_empty)
+            && self.faults.len() == before + 1
+            && let Some(fault) = self.faults.last_mut()
+        {
+            fault.remedy = format!("{}, or {word:?}", fault.remedy);
         }
         list
     }
