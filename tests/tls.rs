@@ -239,7 +239,7 @@ fn events_messages_and_pages_come_and_go_over_tls() {
         let mut config = Config::simple(vec![([127, 0, 0, 1], 0).into()], upstream);
         config.routes[0].events.send = Some(format!("https://{address}/in").parse().expect("a proper URL"));
         config.threads = std::num::NonZeroUsize::new(1);
-        config.upstream_tls = UpstreamTls { ca, insecure, certificate: None };
+        config.upstream_tls = UpstreamTls { ca, insecure, ..UpstreamTls::default() };
         let server = Server::bind(config).expect("a port is free, and the authority can be read");
         let (proxy, drain) = (server.addresses()[0], server.drain());
         thread::spawn(|| server.run());

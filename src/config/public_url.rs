@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::authority::split_authority;
 use super::fault::{Refusal, nearest, quoted};
 use super::route::check_path;
-use super::upstream::split_authority;
 use crate::arrival::Facts;
 
 /// What hixie clients are told as their location, which they compare with the URL their page used.

@@ -145,7 +145,7 @@ mod tests {
         assert!(asked.contains("\r\nX-Forwarde: kept\r\n"), "{asked}");
         assert!(asked.contains("\r\nX-Forwarded-For: 2001:db8::1\r\n"), "{asked}");
         assert!(asked.contains("\r\nX-Forwarded-Proto: https\r\n"), "{asked}");
-        assert!(asked.contains("\r\nX-Original-URL: https://tv/live?set=42\r\n"), "{asked}");
+        assert!(asked.contains("\r\nX-Original-URL: https://tv:8080/live?set=42\r\n"), "{asked}");
     }
 
     fn judged(status: &str, lines: &str) -> Result<Vec<Granted>, Refusal> {
