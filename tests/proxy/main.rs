@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
+mod auth;
 mod closing;
 mod command;
 mod events;
