@@ -168,6 +168,9 @@ class Plan:
         self.scheme = "ws" if port_name == "plain" else "wss"
         # Not the front's port, as where a firewall maps them; and sometimes the usual one, which is left out.
         self.host = NAME if segments == "whole" else f"{NAME}:8{number % 1000:03}"
+        # Some clients say the usual port, too, and expect it back.
+        if segments == "bytes":
+            self.host = f"{NAME}:{80 if self.scheme == 'ws' else 443}"
         # What fronts like to write otherwise.
         self.target = f"/{upstream.name}/a%2Fb//c%20d/?id={self.ident}&x=%E4%BD%A0+1"
         self.url = f"{self.scheme}://{self.host}{self.target}"
@@ -206,7 +209,9 @@ class Plan:
 
 def expected_headers(front, plan, is_own):
     """What the backend must be told, header by header."""
-    proto = "https" if plan.scheme == "wss" and (front.tells_tls or is_own) else "http"
+    proto = "https" if plan.scheme == "wss" else "http"
+    # Of the hop alone, whatever public_url says.
+    hop = proto if front.tells_tls or is_own else "http"
     host = f'"{plan.host}"' if ":" in plan.host else plan.host
     told = {
         "host": [plan.host], "origin": [clients.ORIGIN], "cookie": ["sid=a1"],
@@ -215,7 +220,7 @@ def expected_headers(front, plan, is_own):
         "x-forwarded-host": [plan.host],
         "x-forwarded-port": [],
         "x-real-ip": [],
-        "forwarded": [f"for={plan.address};host={host};proto={proto}"],
+        "forwarded": [f"for={plan.address};host={host};proto={proto if front.is_hop else hop}"],
     }
     if front.is_hop:
         told["x-forwarded-for"][0] += ", 127.0.0.1"

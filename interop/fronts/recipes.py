@@ -43,7 +43,7 @@ class Front:
     prepare: Callable = None
     also: Callable = None  # installs more
     is_hop: bool = False  # it names clients by X-Forwarded-For, and so is one of those whom backends are told of
-    tells_tls: bool = True  # hybridge is told which clients came by TLS
+    tells_tls: bool = True  # it tells hybridge which clients came by TLS; else public_url does
     faults: dict = field(default_factory=dict)  # by dialect and segments, None for all
 
     def fault(self, dialect, segments):
@@ -236,8 +236,9 @@ class Stage:
         self.program, environment = tools.server(*front.program) if front.program else (None, {})
         self.version = self._ask_version(environment) if front.program else ""
         # Fronts cannot choose a port and say which. Nobody else is given one of these by chance.
-        self.ports = dict(zip((*front.ports, "hybridge"), free_ports(len(front.ports) + 1)))
-        self.backdoor = "inner" if "inner" in self.ports else "hybridge"
+        names = front.ports if "inner" in front.ports else (*front.ports, "hybridge")
+        self.ports = dict(zip(names, free_ports(len(names))))
+        self.backdoor = names[-1]  # where the front brings connections
         self.children = []
         try:
             self._start("hybridge", (hybridge, "serve", "-c", self._hybridge(upstreams)))
