@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.client
 import itertools
 import os
 import random
@@ -101,6 +102,8 @@ def perform(front_stage, port_name, upstream, dialect, segments, context=None, t
                 waited = client.close()
     except Broken as problem:
         notes.append(f"client: {problem}")
+    except (OSError, ValueError, http.client.HTTPException) as problem:
+        notes.append(f"client: {problem!r}")
     # Who never got in leaves no record to wait for.
     seconds = SETTLE_SECONDS if said and plan.closed else 0.2
     records = upstream.backend.records(plan.ident, seconds)
@@ -172,7 +175,7 @@ class Plan:
         if segments == "bytes":
             self.host = f"{NAME}:{80 if self.scheme == 'ws' else 443}"
         # What fronts like to write otherwise.
-        self.target = f"/{upstream.name}/a%2Fb//c%20d/?id={self.ident}&x=%E4%BD%A0+1"
+        self.target = f"/{upstream.name}/a%2Fb//c%20d%7e/?id={self.ident}&x=%E4%BD%A0+1"
         self.url = f"{self.scheme}://{self.host}{self.target}"
         self.protocol = "chat" if segments == "two" and not upstream.is_stream else None
         # A front that waits for the next event does not see a browser leave before it writes that.

@@ -289,7 +289,7 @@ class Browser:
     def __init__(self, port, source, context, host, target):
         self._make = lambda: _http(port, source, context)
         self._host, self._target = host, target
-        self._stream = None
+        self._stream = self._answer = None
         self.complaints = []
 
     def open(self):
@@ -336,10 +336,9 @@ class Browser:
             raise Broken(f"{method}: {problem!r}") from None
 
     def close(self):
-        if self._stream:
-            self._stream.close()
-            self._answer.close()
-        return 0
+        for open_one in (self._stream, self._answer):
+            if open_one:
+                open_one.close()
 
 
 def _http(port, source, context):
