@@ -23,6 +23,7 @@ COMMON = {
     "bytes": "byte by byte at the borders, and so are the frames",
     "frame": "in one segment with the first frame",
     "forged": "in one segment, with forged forwarding headers",
+    "leaves": "in one segment; the backend closes, and not the client",
 }
 KEY3 = {
     "later": "key3 30 ms after the head",
@@ -41,6 +42,11 @@ def segments_of(dialect):
     if dialect == HTTP:
         return ("whole",)
     return (*COMMON, *KEY3) if dialect == "hixie-76" else tuple(COMMON)
+
+
+def suits(dialect, segments, is_stream):
+    """An EventSource needs events; and a stream that ends is asked for again, so that nobody is left."""
+    return is_stream if dialect == HTTP else not (is_stream and segments == "leaves")
 
 
 class Client:
@@ -252,9 +258,26 @@ class Client:
                 raise Broken(f"instead of a close came {kind} {data[:60]!r}")
             if not self.is_hixie and data[:2] != struct.pack(">H", 4001):
                 raise Broken(f"the close with 4001 is answered by {data!r}")
+        self._ends()
+        return time.monotonic() - started
+
+    def be_left(self):
+        """Has the backend close, and waits for the end of the stream; returns how long that took."""
+        started = time.monotonic()
+        self.send("please leave")
+        if self.dialect != "hixie-75":
+            kind, data = self._frame()
+            if kind != "close" or not self.is_hixie and data[:2] != struct.pack(">H", 4321):
+                raise Broken(f"instead of a close with 4321 came {kind} {data[:60]!r}")
+            # The WebKits of hixie-76 do not answer.
+            if not self.is_hixie:
+                self.wire.send(_masked(8, data))
+        self._ends()
+        return time.monotonic() - started
+
+    def _ends(self):
         if rest := self.wire.rest():
             raise Broken(f"after the close came {rest[:60]!r}")
-        return time.monotonic() - started
 
 
 def _hixie_key():

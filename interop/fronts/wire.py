@@ -132,8 +132,10 @@ class Wire:
         return data
 
     def rest(self):
-        """All that comes until the other end has ended its stream."""
+        """All that comes until the other end has ended its stream: that of TCP, which is what old devices look at."""
         while self._fill():
+            pass
+        while self._tls and self._receive():
             pass
         return self._take(len(self._buffer))
 

@@ -37,6 +37,9 @@ async def converse(ws):
     try:
         async for message in ws:
             saw("heard", message, type="text" if isinstance(message, str) else "binary")
+            if message == "please leave":
+                await ws.close(4321, "so long")
+                break
             await say(message)
     except ConnectionClosed:
         pass

@@ -1,5 +1,6 @@
-// A backend on npm `ws` 8. It greets each client with words nobody could guess, sends every message back, and writes what
-// it was told, heard and said as JSON lines. The query's `id` tells connections apart.
+// A backend on npm `ws` 8. It greets each client with words nobody could guess, sends every message back, closes with 4321
+// when asked to leave, and writes what it was told, heard and said as JSON lines. The query's `id` tells connections
+// apart.
 
 const { createHash, randomUUID } = require('crypto');
 const { WebSocketServer } = require('ws');
@@ -26,7 +27,8 @@ server.on('connection', (ws, request) => {
   saw('open', { target: request.url, headers: pairs(request.rawHeaders) });
   ws.on('message', (data, isBinary) => {
     saw('heard', { type: isBinary ? 'binary' : 'text', ...seen(data) });
-    say(data);
+    if (String(data) === 'please leave') ws.close(4321, 'so long');
+    else say(data);
   });
   ws.on('error', (error) => saw('error', { message: error.message }));
   ws.on('close', (code, reason) => saw('close', { how: `${code} ${reason}`.trim() }));
