@@ -9,7 +9,7 @@ use crate::conversation::Conversation;
 use crate::dialect::Dialect;
 use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::opening::stream::{Addressed, Answer, Start};
-use crate::dialect::opening::{Agreed, Opening};
+use crate::dialect::opening::{Agreed, Opening, auth};
 use crate::dialect::sse::{Reading, Sse};
 use crate::http::{self, BadHead, Refusal, Request, Response};
 use crate::sniff::{self, Body, First, Foreign, Verdict};
@@ -90,7 +90,7 @@ pub fn consent(
     key: &str,
     limits: &Limits,
 ) -> Result<Option<(Agreed, usize)>, Refusal> {
-    let Some((response, taken)) = answered(bytes, limits)? else { return Ok(None) };
+    let Some((response, taken)) = answered(bytes, limits).map_err(unanswered)? else { return Ok(None) };
     opening.agree(&response, key).map(|agreed| Some((agreed, taken)))
 }
 
@@ -104,28 +104,43 @@ pub fn events_answer(
     addressed: &Addressed<'_>,
     limits: &Limits,
 ) -> Result<Option<(Answer, usize)>, Refusal> {
-    let Some((response, taken)) = answered(bytes, limits)? else { return Ok(None) };
+    let Some((response, taken)) = answered(bytes, limits).map_err(unanswered)? else { return Ok(None) };
     Ok(Some((opening.events_answer(&response, addressed), taken)))
 }
 
-/// The final response of an upstream, and how many bytes it took; `None` asks for more.
-fn answered<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<(Response<'b>, usize)>, Refusal> {
-    let bad = |why: String| Refusal::new(502, format!("the upstream's answer cannot be read: {why}"));
+/// Judges what an auth server has answered so far. `None` asks for more; otherwise which of its headers, of those that
+/// are `wanted`, go on to the backend. Its body is nobody's.
+///
+/// # Errors
+/// What the client is told instead.
+pub fn auth_answer(bytes: &[u8], wanted: &[String], limits: &Limits) -> Result<Option<Vec<auth::Granted>>, Refusal> {
+    let unreadable = |why| auth::unjudged(format!("its answer cannot be read: {why}"));
+    let Some((response, _)) = answered(bytes, limits).map_err(unreadable)? else { return Ok(None) };
+    auth::judge(&response, wanted).map(Some)
+}
+
+fn unanswered(why: String) -> Refusal {
+    Refusal::new(502, format!("the upstream's answer cannot be read: {why}"))
+}
+
+/// The final response of a server, and how many bytes it took; `None` asks for more, and an error says why it cannot be
+/// read.
+fn answered<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<(Response<'b>, usize)>, String> {
     let mut taken = 0;
     for _ in 0..=MAX_INTERIM {
         let rest = &bytes[taken..];
         let within = &rest[..rest.len().min(limits.head_bytes)];
-        let Some(length) = http::head_length(within).map_err(|why| bad(why.to_string()))? else {
+        let Some(length) = http::head_length(within).map_err(|why| why.to_string())? else {
             let full = rest.len() >= limits.head_bytes;
-            return if full { Err(bad("its head is longer than limits.head_bytes".into())) } else { Ok(None) };
+            return if full { Err("its head is longer than limits.head_bytes".into()) } else { Ok(None) };
         };
-        let response = Response::parse(&rest[..length], limits.head_fields).map_err(|why| bad(why.to_string()))?;
+        let response = Response::parse(&rest[..length], limits.head_fields).map_err(|why| why.to_string())?;
         taken += length;
         if response.status >= 200 || response.status == 101 {
             return Ok(Some((response, taken)));
         }
     }
-    Err(bad(format!("more than {MAX_INTERIM} interim responses")))
+    Err(format!("more than {MAX_INTERIM} interim responses"))
 }
 
 /// The conversation that follows.

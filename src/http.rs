@@ -122,6 +122,18 @@ pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
+/// Whether the bytes can be a field's value: no line ends, NUL or other controls but tabs (RFC 9110 §5.5).
+pub fn is_value(bytes: &[u8]) -> bool {
+    !bytes.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7F)
+}
+
+/// Whether a backend may take one name of a header for the other: whatever their letter case, and `_` for `-`, which are
+/// one to all that name headers as CGI does (RFC 3875 §4.1.18).
+pub fn is_alike(name: &str, other: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.bytes().map(plain).eq(other.bytes().map(plain))
+}
+
 /// What makes a head unreadable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadHead {
@@ -186,7 +198,7 @@ fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>, most: usize) -> Result<Fiel
         if !is_token(name) {
             return Err(BadHead::FieldName);
         }
-        if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7F) {
+        if !is_value(value) {
             return Err(BadHead::FieldValue);
         }
         if fields.len() == most {
@@ -322,12 +334,29 @@ pub struct Refusal {
     pub fields: String,
     /// The rule that was broken, as one sentence: the body for people, and the log.
     pub why: String,
+    /// What the log says besides and the client has no business to know.
+    pub note: Option<String>,
 }
 
 impl Refusal {
     /// A refusal with the usual reason phrase.
     pub fn new(status: u16, why: impl Into<String>) -> Self {
-        Refusal { status, phrase: None, fields: String::new(), why: why.into() }
+        Refusal { status, phrase: None, fields: String::new(), why: why.into(), note: None }
+    }
+
+    /// Adds what only the log says.
+    #[must_use]
+    pub fn noting(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// What the log says.
+    pub fn logged(&self) -> String {
+        match &self.note {
+            Some(note) => format!("{}: {note}", self.why),
+            None => self.why.clone(),
+        }
     }
 
     /// Adds a field line.
@@ -366,11 +395,13 @@ impl Refusal {
 fn phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         426 => "Upgrade Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",
         503 => "Service Unavailable",

@@ -24,6 +24,7 @@ pub mod config;
 pub mod conversation;
 pub mod sniff;
 
+pub mod access;
 pub mod handshake;
 
 pub mod transcript;

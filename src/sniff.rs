@@ -41,7 +41,7 @@ impl fmt::Display for Foreign {
             Foreign::Proxy => "a PROXY protocol preamble, from a peer that the listener's proxy_protocol does not name",
             Foreign::Tls => "a TLS handshake, and the listener has no certificates",
             Foreign::Http2 => "HTTP/2 with prior knowledge, which is not served",
-            Foreign::FlashPolicy => "a Flash policy request, and the listener has no flash_policy",
+            Foreign::FlashPolicy => "a Flash policy request, and the listener has no flash_policy to answer with",
             Foreign::Garbage => "neither HTTP nor anything else known",
         })
     }

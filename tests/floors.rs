@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 /// The modules in floor order, as `src/lib.rs` declares them. Each may use those before it, those of its own floor only
 /// where named after it.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["event", "http", "utf8"],
     &["hello", "preamble"],
+    &["arrival"],
     &["dialect"],
     &["config", "conversation", "sniff"],
-    &["handshake"],
+    &["access", "handshake"],
     &["transcript"],
     &["explain", "recording"],
     &["proxy"],

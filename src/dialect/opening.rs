@@ -1,9 +1,10 @@
 //! An opening handshake that was understood: what it becomes upstream, and how it is answered in its own dialect.
 
+pub mod auth;
 pub mod stream;
 
 use super::{Dialect, hixie76, hybi};
-use crate::http::{self, Refusal, Request, Response};
+use crate::http::{self, BadHead, Refusal, Request, Response};
 
 /// Extensions whose frames keep RFC 6455's layout and only set reserved bits, so that a relay which reads frames may
 /// let them through. `deflate-stream` and the `mux` drafts hide the frames themselves and are never offered on.
@@ -111,6 +112,29 @@ impl Opening {
             proof,
             forwarded,
         }
+    }
+
+    /// Takes those field lines out that are `removed`, and puts `added` behind those that stay. What belongs to the
+    /// handshake itself, `Host` and `Origin` among it, and to one hop alone is neither taken out nor added.
+    ///
+    /// # Errors
+    /// A name or a value that no head can hold; then nothing is changed.
+    pub fn replace(&mut self, removed: &dyn Fn(&str) -> bool, added: Vec<(String, Vec<u8>)>) -> Result<(), BadHead> {
+        if added.iter().any(|(name, _)| !http::is_token(name.as_bytes())) {
+            return Err(BadHead::FieldName);
+        }
+        if added.iter().any(|(_, value)| !http::is_value(value)) {
+            return Err(BadHead::FieldValue);
+        }
+        self.forwarded.retain(|line| !matches!(line, Line::Other(name, _) if removed(name)));
+        let may_be_added = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            let gap = matches!(&*name, "host" | "origin");
+            !gap && !is_handshake_field(&name) && !http::is_hop_header(&name)
+        };
+        let added = added.into_iter().filter(|(name, _)| may_be_added(name));
+        self.forwarded.extend(added.map(|(name, value)| Line::Other(name, value)));
+        Ok(())
     }
 
     /// The opening handshake of RFC 6455 §4.1 that this one becomes, for `target` at the upstream. `host` replaces the
@@ -278,9 +302,14 @@ impl Opening {
     }
 }
 
-/// What the client is told when the upstream did not consent: the same status, and what of its fields may travel.
+/// What the client is told when the upstream did not consent.
 fn declined(response: &Response<'_>) -> Refusal {
-    let why = format!("the upstream answered {} {}", response.status, response.reason).trim_end().to_owned();
+    declined_by("the upstream", response)
+}
+
+/// What the client is told when a server did not consent: the same status, and what of its fields may travel.
+fn declined_by(who: &str, response: &Response<'_>) -> Refusal {
+    let why = format!("{who} answered {} {}", response.status, response.reason).trim_end().to_owned();
     // 426: the upstream does not speak RFC 6455, and the versions it lists are not the client's business.
     if !(300..600).contains(&response.status) || response.status == 426 {
         return Refusal::new(502, why);
@@ -344,4 +373,83 @@ pub(super) fn extensions(value: &str) -> impl Iterator<Item = &str> {
 /// The name of one of them.
 pub(super) fn extension_name(extension: &str) -> &str {
     extension.split(';').next().unwrap_or_default().trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opening() -> Opening {
+        let head = b"GET /a?b HTTP/1.1\r\nX-One: 1\r\nHost: tv\r\nx-user: forged\r\nOrigin: http://o\r\nX-Two: 2\r\n\
+                     X-USER: forged\r\n\r\n";
+        let request = Request::parse(head, 100).expect("a head");
+        Opening::new(Dialect::Rfc6455, &request, "/a?b", Some("http://o"), None, Proof::None)
+    }
+
+    /// The field lines that go on, without those of the handshake.
+    fn fields(opening: &Opening) -> String {
+        let request = String::from_utf8(opening.upstream_request("/", None, "key")).expect("text");
+        let (_, fields) = request.split_once("Sec-WebSocket-Key: key\r\n").expect("a handshake");
+        fields.replace("\r\n", "|")
+    }
+
+    fn added(lines: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+        lines.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn what_is_added_comes_last_and_what_stays_keeps_its_place() {
+        let mut opening = opening();
+        let lines = added(&[("X-User", "a"), ("X-Group", "b"), ("X-Group", ""), ("x-User", "\u{e9}\t")]);
+        opening.replace(&|name| name.eq_ignore_ascii_case("x-user"), lines).expect("proper lines");
+        assert_eq!(
+            fields(&opening),
+            "X-One: 1|Host: tv|Origin: http://o|X-Two: 2|X-User: a|X-Group: b|X-Group: |x-User: \u{e9}\t||"
+        );
+        opening.replace(&|_| true, Vec::new()).expect("no lines");
+        assert_eq!(fields(&opening), "Host: tv|Origin: http://o||");
+    }
+
+    #[test]
+    fn what_belongs_to_the_handshake_or_to_one_hop_is_not_added() {
+        let mut opening = opening();
+        let before = opening.clone();
+        for name in [
+            "Host",
+            "ORIGIN",
+            "Sec-WebSocket-Origin",
+            "sec-websocket-key",
+            "WebSocket-Protocol",
+            "Upgrade",
+            "Connection",
+            "Content-Length",
+            "transfer-encoding",
+            "Proxy-Authorization",
+            "TE",
+        ] {
+            opening.replace(&|_| false, added(&[(name, "1")])).expect("proper lines");
+            assert_eq!(opening, before, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_no_head_can_hold_changes_nothing() {
+        let mut opening = opening();
+        let before = opening.clone();
+        for (name, value, expected) in [
+            ("", "1", BadHead::FieldName),
+            ("X Y", "1", BadHead::FieldName),
+            ("X:", "1", BadHead::FieldName),
+            ("X\r\nY", "1", BadHead::FieldName),
+            ("X", "1\r\nY: 2", BadHead::FieldValue),
+            ("X", "1\n", BadHead::FieldValue),
+            ("X", "1\r", BadHead::FieldValue),
+            ("X", "1\0", BadHead::FieldValue),
+            ("X", "\u{7f}", BadHead::FieldValue),
+        ] {
+            let lines = added(&[("X-Good", "1"), (name, value)]);
+            assert_eq!(opening.replace(&|_| true, lines), Err(expected), "{name:?} {value:?}");
+            assert_eq!(opening, before);
+        }
+    }
 }

@@ -44,7 +44,7 @@ faults! {
     Http2Preface FirstBytes "http2-preface" "a front or client began with HTTP/2"
         "let the front speak HTTP/1.1 to this port: WebSocket clients of that age know nothing else";
     FlashPolicy FirstBytes "flash-policy-request" "Flash asked for its policy file before its handshake"
-        "answer policy requests on port 843 with a file that allows this port; hybridge does not answer them, and the Flash shim then goes no further";
+        "name the domain of the page in flash_policy of hybridge's listener, or answer policy requests on port 843 with a file that allows this port; without an answer the Flash shim goes no further";
     FrameFirst FirstBytes "frame-before-handshake" "the first bytes are a WebSocket frame, without an opening handshake"
         "something restarted or switched servers under an open connection, or took the handshake away: let the front hand a whole connection to one server";
     NotHttp FirstBytes "not-http" "the first bytes are neither HTTP nor anything else known"

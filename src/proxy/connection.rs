@@ -1,6 +1,6 @@
 //! The life of one connection: sniff, dial, answer, carry bytes, close.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +9,26 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::auth;
 use super::drain::Drain;
 use super::entry::{self, Door, Entered, HANDSHAKE_FAILURE};
 use super::passthrough::{self, Upload};
+use super::permits::{Permit, Permits};
 use super::random::Fresh;
+use super::rate::Handshakes;
 use super::relay::{Carried, relay};
 use super::servers::pool::Pool;
 use super::servers::{Ends, Servers};
 use super::sse::{self, Begun, Feed};
 use super::stream::Stream;
 use super::upstream::{self, Consented};
+use crate::access;
 use crate::arrival::Arrival;
-use crate::config::{Config, Protocol, Route};
+use crate::config::{Config, Listener, Protocol, Route};
 use crate::conversation::{Conversation, Output, Side};
 use crate::dialect::Dialect;
 use crate::dialect::hixie76::KEY3;
+use crate::dialect::opening::auth::Asker;
 use crate::dialect::opening::{Agreed, Opening, Proof};
 use crate::handshake::{self, Received, receive};
 use crate::http::Refusal;
@@ -45,6 +50,10 @@ pub struct Shared {
     pub posts: Pool<Feed>,
     /// The backends.
     pub servers: Arc<Servers>,
+    /// How many connections there are.
+    pub permits: Permits,
+    /// How often clients have asked for opening handshakes.
+    pub handshakes: Handshakes,
     /// The shutdown.
     pub drain: Drain,
 }
@@ -55,6 +64,10 @@ pub enum Ended {
     Refused(Refusal),
     /// Told so in TLS, which is not spoken with it.
     Alerted(String),
+    /// Told so again; the log has it.
+    RefusedAgain(Refusal),
+    /// Flash, which asked who may connect.
+    Flash,
     /// Without an answer: there was nobody to understand one.
     Silently(String),
     /// Served, or never more than a probe.
@@ -97,9 +110,9 @@ impl Upstream<'_> {
 }
 
 /// Serves a client from its first byte to its last.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, shared: Arc<Shared>) {
+pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door: Arc<Door>, shared: Arc<Shared>) {
     // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
-    let Some(open) = Box::pin(open(stream, peer, &door, &shared)).await else { return };
+    let Some(open) = Box::pin(open(stream, peer, &mut permit, &door, &shared)).await else { return };
     let started = Instant::now();
     let Open { downstream, upstream, conversation, dialect, target, route } = open;
     debug!(client = %peer, %dialect, %target, %route, "open");
@@ -124,18 +137,24 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, shared:
 }
 
 /// Reads, serves and answers what comes before an open connection, if one follows.
-async fn open<'s>(stream: TcpStream, peer: SocketAddr, door: &Door, shared: &'s Shared) -> Option<Open<'s>> {
-    let entered = match entry::enter(stream, peer, door, shared).await {
+async fn open<'s>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: &mut Permit,
+    door: &Door,
+    shared: &'s Shared,
+) -> Option<Open<'s>> {
+    let entered = match entry::enter(stream, peer, permit, door, shared).await {
         Ok(entered) => entered?,
         Err((stream, ended)) => {
-            part(stream, peer, ended).await;
+            part(stream, peer, ended, door).await;
             return None;
         }
     };
     let Entered { mut stream, mut buffer, arrival, mut deadline } = entered;
     let peer = arrival.client;
     loop {
-        match shake_hands(&mut stream, &mut buffer, &arrival, deadline, shared).await {
+        match shake_hands(&mut stream, &mut buffer, &arrival, deadline, door, shared).await {
             Ok(Greeted::WebSocket(agreed)) => {
                 let (opening, route, upstream) = *agreed;
                 return Some(Open {
@@ -149,7 +168,7 @@ async fn open<'s>(stream: TcpStream, peer: SocketAddr, door: &Door, shared: &'s 
             }
             Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, Ends::of(&arrival), shared)).await?,
             Err(ended) => {
-                part(Some(stream), peer, ended).await;
+                part(Some(stream), peer, ended, door).await;
                 return None;
             }
         }
@@ -158,22 +177,29 @@ async fn open<'s>(stream: TcpStream, peer: SocketAddr, door: &Door, shared: &'s 
 }
 
 /// Ends a connection that was never open, and says why to those who want to know.
-async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended) {
-    match ended {
+async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &Door) {
+    let last = match ended {
         Ended::Refused(refusal) => {
-            warn!(%client, status = refusal.status, "refused: {}", refusal.why);
-            if let Some(stream) = stream {
-                tell(stream, &refusal.to_bytes()).await;
-            }
+            warn!(%client, status = refusal.status, "refused: {}", refusal.logged());
+            refusal.to_bytes()
+        }
+        Ended::RefusedAgain(refusal) => {
+            debug!(%client, status = refusal.status, "refused again: {}", refusal.why);
+            refusal.to_bytes()
         }
         Ended::Alerted(why) => {
             warn!(%client, "dropped: {why}");
-            if let Some(stream) = stream {
-                tell(stream, &HANDSHAKE_FAILURE).await;
-            }
+            HANDSHAKE_FAILURE.to_vec()
         }
-        Ended::Silently(why) => warn!(%client, "dropped: {why}"),
-        Ended::Quietly => debug!(%client, "closed between requests"),
+        Ended::Flash => {
+            debug!(%client, "answered a Flash policy request");
+            access::flash_policy(&door.listener.flash_policy, door.listener.address.port())
+        }
+        Ended::Silently(why) => return warn!(%client, "dropped: {why}"),
+        Ended::Quietly => return debug!(%client, "closed between requests"),
+    };
+    if let Some(stream) = stream {
+        tell(stream, &last).await;
     }
 }
 
@@ -207,19 +233,24 @@ async fn shake_hands<'c>(
     buffer: &mut Vec<u8>,
     arrival: &Arrival,
     deadline: Instant,
+    door: &Door,
     shared: &'c Shared,
 ) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
-    let (opening, route, taken) = match greeting(stream, buffer, config, deadline, &shared.drain).await? {
-        Received::Opening { opening, route, taken } => (*opening, route, taken),
-        _ => return Ok(Greeted::Http),
-    };
+    let (opening, route, taken) =
+        match greeting(stream, buffer, config, deadline, &door.listener, &shared.drain).await? {
+            Received::Opening { opening, route, taken } => (*opening, route, taken),
+            _ => return Ok(Greeted::Http),
+        };
     buffer.drain(..taken);
     opening.check_early(buffer).map_err(Ended::Refused)?;
+    let client = arrival.client.ip();
+    admit(&opening, route, client, shared)?;
     let location = route.public_url.location(arrival.is_secure(), &opening.host, &opening.target);
+    let asker = Asker { client, secure: location.starts_with("wss:") };
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, Ends::of(arrival), shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, arrival, &asker, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -240,13 +271,27 @@ async fn shake_hands<'c>(
     Ok(Greeted::WebSocket(Box::new((opening, route, upstream))))
 }
 
-/// Performs the opening handshake at the route's upstream.
+/// Whether the client may have its handshake, as far as nobody else must be asked. Only one that goes on to somebody
+/// counts against the client: a page of a foreign site, in the browser of an honest user, shall not use up the user's.
+fn admit(opening: &Opening, route: &Route, client: IpAddr, shared: &Shared) -> Result<(), Ended> {
+    access::check_client(route, client).map_err(Ended::Refused)?;
+    access::check_origin(route, opening.origin.as_deref()).map_err(Ended::Refused)?;
+    shared.handshakes.count(client, Instant::now().into_std()).map_err(|too_many| match too_many.untold {
+        Some(_) => Ended::Refused(too_many.refusal()),
+        None => Ended::RefusedAgain(too_many.refusal()),
+    })
+}
+
+/// Performs the opening handshake at the route's upstream, if its auth server has nothing against it.
 async fn dial<'c>(
     opening: &Opening,
     route: &'c Route,
-    ends: Ends,
+    arrival: &Arrival,
+    asker: &Asker,
     shared: &'c Shared,
 ) -> Result<Upstream<'c>, Refusal> {
+    let opening = &*auth::pass(opening, route, asker, &shared.config, &shared.servers).await?;
+    let ends = Ends::of(arrival);
     match route.upstream.protocol {
         Protocol::WebSocket => {
             upstream::open(opening, route, ends, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
@@ -264,6 +309,7 @@ async fn greeting<'c>(
     buffer: &mut Vec<u8>,
     config: &'c Config,
     deadline: Instant,
+    listener: &Listener,
     drain: &Drain,
 ) -> Result<Received<'c>, Ended> {
     let mut watch = drain.watch();
@@ -272,6 +318,7 @@ async fn greeting<'c>(
             Received::More => {}
             Received::Refused(refusal) => return Err(Ended::Refused(refusal)),
             Received::Foreign(Foreign::Tls) => return Err(Ended::Alerted(Foreign::Tls.to_string())),
+            Received::Foreign(Foreign::FlashPolicy) if !listener.flash_policy.is_empty() => return Err(Ended::Flash),
             Received::Foreign(foreign) => return Err(Ended::Silently(foreign.to_string())),
             received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
         }

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::connection::{Ended, Shared};
 use super::listen;
+use super::permits::Permit;
 use super::stream::Stream;
 use super::tls::Acceptor;
 use super::tunnel::tunnel;
@@ -64,6 +65,7 @@ struct Entry<'s> {
 pub async fn enter(
     stream: TcpStream,
     peer: SocketAddr,
+    permit: &mut Permit,
     door: &Door,
     shared: &Shared,
 ) -> Result<Option<Entered>, (Option<Stream>, Ended)> {
@@ -78,6 +80,10 @@ pub async fn enter(
     let fronted = crate::arrival::contains(&door.listener.proxy_protocol, peer.ip());
     if fronted {
         entry.read_preamble().await.map_err(|ended| (None, ended))?;
+    }
+    if !shared.permits.admit(permit, entry.arrival.client.ip()) {
+        let why = "more connections than limits.connections_per_address allows";
+        return Err((None, Ended::Silently(why.into())));
     }
     match &door.tls {
         None => Ok(Some(entry.plain())),

@@ -3,6 +3,7 @@
 //! One runtime per thread, and a listening socket of its own for each, so that a connection stays on the core that
 //! accepted it.
 
+mod auth;
 mod connection;
 mod drain;
 mod entry;
@@ -12,6 +13,7 @@ mod passthrough;
 mod permits;
 mod pipe;
 mod random;
+mod rate;
 mod relay;
 mod servers;
 mod sse;
@@ -39,9 +41,10 @@ use self::entry::Door;
 pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
+use self::rate::Handshakes;
 use self::servers::{Servers, pool};
 use self::tls::{Acceptor, FileError, Tls, Trust, TrustError};
-use crate::config::{Config, Route, UpstreamTls};
+use crate::config::{Config, Listener, Route, UpstreamTls};
 
 /// How long accepting pauses after it failed, typically for want of file descriptors; also how often that is logged.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -104,9 +107,9 @@ impl Server {
         let (mut addresses, mut doors) = (Vec::new(), Vec::new());
         for listener in &config.listeners {
             let tls = listener.tls.as_ref().map(Acceptor::new).transpose().map_err(StartError::File)?;
-            doors.push(Arc::new(Door { listener: listener.clone(), tls }));
-            let (bound, sockets) = listen::bind(listener.address, threads).map_err(StartError::Bind)?;
-            addresses.push(bound);
+            let (address, sockets) = listen::bind(listener.address, threads).map_err(StartError::Bind)?;
+            addresses.push(address);
+            doors.push(Arc::new(Door { listener: Listener { address, ..listener.clone() }, tls }));
             for (of_thread, socket) in listeners.iter_mut().zip(sockets) {
                 of_thread.push(socket);
             }
@@ -130,22 +133,21 @@ impl Server {
     /// # Errors
     /// A thread or its runtime cannot be made.
     pub fn run(self) -> io::Result<()> {
-        let permits = Permits::new(&self.config.limits);
-        let renewing = renew(self.doors.clone(), self.drain.watch());
-        let worker = || {
-            let (config, servers, doors) = (Arc::clone(&self.config), Arc::clone(&self.servers), self.doors.clone());
-            Worker::new(config, servers, doors, self.drain.clone(), permits.clone())
-        };
+        let Server { config, doors, listeners, servers, drain, .. } = self;
+        let (permits, handshakes) = (Permits::new(&config.limits), Handshakes::new(&config.limits));
+        let common = Common { config, servers, drain, permits, handshakes };
         let mut others = Vec::new();
-        let mut listeners = self.listeners.into_iter();
-        let own = listeners.next().unwrap_or_default();
-        for (number, sockets) in listeners.enumerate() {
-            let (name, worker) = (format!("hybridge-{}", number + 1), worker()?);
+        let mut threads = listeners.into_iter().map(|sockets| doors.iter().cloned().zip(sockets).collect::<Vec<_>>());
+        let own = threads.next().unwrap_or_default();
+        for (number, sockets) in threads.enumerate() {
+            let worker = Worker::new(common.clone())?;
+            let name = format!("hybridge-{}", number + 1);
             others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
         }
-        let worker = worker()?;
-        worker.runtime.spawn(renewing);
-        worker.runtime.spawn(servers::health::watch(Arc::clone(&self.servers), self.drain.watch()));
+        let worker = Worker::new(common)?;
+        let (servers, drain) = (Arc::clone(&worker.common.servers), &worker.common.drain);
+        worker.runtime.spawn(renew(doors, drain.watch()));
+        worker.runtime.spawn(servers::health::watch(servers, drain.watch()));
         let mut result = worker.run(own);
         for thread in others {
             result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));
@@ -154,14 +156,20 @@ impl Server {
     }
 }
 
-/// One thread's runtime and what it serves with.
-struct Worker {
-    runtime: Runtime,
+/// What all threads serve with.
+#[derive(Clone)]
+struct Common {
     config: Arc<Config>,
     servers: Arc<Servers>,
-    doors: Vec<Arc<Door>>,
     drain: Drain,
     permits: Permits,
+    handshakes: Handshakes,
+}
+
+/// One thread's runtime.
+struct Worker {
+    runtime: Runtime,
+    common: Common,
 }
 
 /// What is wrong with the certificates, keys and authorities that the configuration names, a line for each file.
@@ -177,7 +185,8 @@ pub fn unusable_files(config: &Config) -> Vec<String> {
 fn trust(config: &Config) -> Trust {
     let secure = |route: &Route| {
         let sends = route.events.send.as_ref().and_then(|send| send.backend.as_ref());
-        route.upstream.secure || sends.is_some_and(|backend| backend.secure)
+        let asks = route.auth.as_ref().map(|auth| &auth.server);
+        [Some(&route.upstream), sends, asks].into_iter().flatten().any(|server| server.secure)
     };
     match &config.upstream_tls {
         // The authorities of a machine are many, and not read for nothing.
@@ -192,37 +201,34 @@ fn trust(config: &Config) -> Trust {
 }
 
 impl Worker {
-    fn new(
-        config: Arc<Config>,
-        servers: Arc<Servers>,
-        doors: Vec<Arc<Door>>,
-        drain: Drain,
-        permits: Permits,
-    ) -> io::Result<Self> {
+    fn new(common: Common) -> io::Result<Self> {
         // Only name look-ups block.
         let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(16).build()?;
-        Ok(Worker { runtime, config, servers, doors, drain, permits })
+        Ok(Worker { runtime, common })
     }
 
-    fn run(self, sockets: Vec<TcpListener>) -> io::Result<()> {
+    fn run(self, sockets: Vec<(Arc<Door>, TcpListener)>) -> io::Result<()> {
+        let Common { config, servers, drain, permits, handshakes } = self.common;
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
-                pool: pool::pool(&self.servers, None, self.config.timeouts.keep_alive),
-                posts: pool::pool(&self.servers, None, sse::IDLE),
-                servers: Arc::clone(&self.servers),
-                config: Arc::clone(&self.config),
-                drain: self.drain.clone(),
+                pool: pool::pool(&servers, None, config.timeouts.keep_alive),
+                posts: pool::pool(&servers, None, sse::IDLE),
+                servers,
+                config: Arc::clone(&config),
+                permits: permits.clone(),
+                handshakes,
+                drain: drain.clone(),
             });
             let mut accepting = JoinSet::new();
-            for (socket, door) in sockets.into_iter().zip(&self.doors) {
-                let listener = tokio::net::TcpListener::from_std(socket)?;
-                accepting.spawn(accept(listener, Arc::clone(door), Arc::clone(&shared), self.permits.clone()));
+            for (door, socket) in sockets {
+                let socket = tokio::net::TcpListener::from_std(socket)?;
+                accepting.spawn(accept(socket, door, Arc::clone(&shared)));
             }
-            self.drain.watch().started().await;
+            drain.watch().started().await;
             accepting.shutdown().await;
             // The closing handshakes have their own deadline; the second more is for what they write last.
-            let patience = self.config.timeouts.close + Duration::from_secs(1);
-            if timeout(patience, self.permits.all_returned()).await.is_err() {
+            let patience = config.timeouts.close + Duration::from_secs(1);
+            if timeout(patience, permits.all_returned()).await.is_err() {
                 info!("some connections were still open and are dropped");
             }
             Ok(())
@@ -245,22 +251,14 @@ async fn renew(doors: Vec<Arc<Door>>, mut watch: Watch) {
 }
 
 /// Takes connections. One too many waits, accepted but unserved, until another ends, and those behind it in the
-/// listener's backlog; a permit taken before would be one that no other thread's listener could use.
-async fn accept(listener: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>, permits: Permits) {
+/// socket's backlog; a permit taken before would be one that no other thread's socket could use.
+async fn accept(socket: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>) {
     loop {
-        match listener.accept().await {
+        match socket.accept().await {
             Ok((stream, peer)) => {
-                let mut permit = permits.next().await;
-                if !permits.admit(&mut permit, peer.ip()) {
-                    warn!(client = %peer, "dropped: more connections than limits.connections_per_address allows");
-                    continue;
-                }
+                let permit = shared.permits.next().await;
                 listen::tune(&stream);
-                let (door, shared) = (Arc::clone(&door), Arc::clone(&shared));
-                tokio::spawn(async move {
-                    connection::serve(stream, peer, door, shared).await;
-                    drop(permit);
-                });
+                tokio::spawn(connection::serve(stream, peer, permit, Arc::clone(&door), Arc::clone(&shared)));
             }
             // The peer gave up before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -18,9 +19,11 @@ use tracing::warn;
 use super::connection::Shared;
 use super::gate::{Done, Gate, Progress};
 use super::servers::pool::{self, Pool, Unanswered};
-use super::servers::{Asker, Ends, Group, Lease, Servers};
+use super::servers::{Ends, Group, Lease, Seeker, Servers};
 use super::stream::Stream;
+use crate::access;
 use crate::config::{Config, Route};
+use crate::http::Refusal;
 
 /// What hyper reads and writes at once, in bytes, at most; its own default.
 const MIN_BUFFER: usize = 400 << 10;
@@ -115,7 +118,7 @@ impl Client {
     }
 }
 
-/// Serves ordinary requests until the client ends the connection or sends what is none; then returns the connection
+/// Serves ordinary requests of a client until it ends the connection or sends what is none; then returns the connection
 /// and what was read of that.
 ///
 /// # Errors
@@ -165,16 +168,20 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     let (mut parts, body) = request.into_parts();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let Some(route) = client.config.route(host, target) else {
-        return answer(StatusCode::NOT_FOUND, "no route matches this host and path");
+    let route = match way(&client.config, client.ends.client.ip(), host, target) {
+        Ok(route) => route,
+        Err(refusal) => {
+            return answer(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN), &refusal.why);
+        }
     };
     let Ok(uri) = route.upstream_target(target).parse::<Uri>() else {
         return answer(StatusCode::BAD_REQUEST, "the target cannot be forwarded");
     };
     let group = client.servers.of(route);
     let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let order = group.order(&Asker::new(route, client.ends, target, cookies));
-    parts.headers = end_to_end(&parts.headers);
+    let order = group.order(&Seeker::new(route, client.ends, target, cookies));
+    // The auth server is asked at opening handshakes alone, but nobody may speak for it here either.
+    parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name));
     parts.uri = uri;
     parts.version = Version::HTTP_11;
     // The backend's time begins when it has been asked in full: an upload may take as long as it moves.
@@ -200,14 +207,14 @@ fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, rou
         }
         Some(Ok((response, lease))) => {
             let (mut parts, body) = response.into_parts();
-            parts.headers = end_to_end(&parts.headers);
+            parts.headers = end_to_end(&parts.headers, |_| true);
             // hyper writes the version that this client speaks.
             parts.version = Version::HTTP_11;
             (Response::from_parts(parts, Either::Left(body)), Some(lease))
         }
         Some(Err(Unanswered::Unreached(refusal))) => {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
-            failed(status, &refusal.why, "")
+            failed(status, &refusal.why, &refusal.note.map(|note| format!(": {note}")).unwrap_or_default())
         }
         Some(Err(Unanswered::Broken(error))) => {
             failed(StatusCode::BAD_GATEWAY, "the backend broke off", &format!(": {}", chain(&error)))
@@ -216,8 +223,18 @@ fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, rou
     }
 }
 
-/// The headers that are not for this hop alone, in their order; hyper frames the body anew.
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+/// The way of a request, if this client may go it.
+fn way<'c>(config: &'c Config, client: IpAddr, host: &str, target: &str) -> Result<&'c Route, Refusal> {
+    let nowhere = || Refusal::new(404, "no route matches this host and path");
+    let route = config.route(host, target).ok_or_else(nowhere)?;
+    access::check_client(route, client).inspect_err(|refusal| {
+        warn!(%client, status = refusal.status, "refused: {}", refusal.logged());
+    })?;
+    Ok(route)
+}
+
+/// Those of the headers that are not for this hop alone and that `may` go on, in their order; hyper frames the body anew.
+fn end_to_end(headers: &HeaderMap, may: impl Fn(&str) -> bool) -> HeaderMap {
     let named = |name: &str| {
         headers
             .get_all(hyper::header::CONNECTION)
@@ -227,7 +244,7 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     // Built anew rather than thinned out: removing from the map would change the order of what stays.
     let mut kept = HeaderMap::with_capacity(headers.keys_len());
     for (name, value) in headers {
-        if !crate::http::is_hop_header(name.as_str()) && !named(name.as_str()) {
+        if !crate::http::is_hop_header(name.as_str()) && !named(name.as_str()) && may(name.as_str()) {
             kept.append(name, value.clone());
         }
     }
