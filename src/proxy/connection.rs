@@ -326,7 +326,7 @@ async fn dial<'c>(
     asker: &Asker,
     shared: &'c Shared,
 ) -> Result<Upstream<'c>, Refusal> {
-    let opening = &*auth::pass(opening, route, asker, ends, shared).await?;
+    let opening = &*auth::pass(opening, route, asker, &shared.config, &shared.servers).await?;
     match route.upstream.protocol {
         Protocol::WebSocket => {
             upstream::open(opening, route, ends, &shared.config, &shared.servers).await.map(Upstream::WebSocket)

@@ -18,7 +18,7 @@ use tracing::warn;
 use super::connection::Shared;
 use super::gate::{Done, Gate, Progress};
 use super::servers::pool::{self, Pool, Unanswered};
-use super::servers::{Asker, Ends, Group, Lease, Servers};
+use super::servers::{Ends, Group, Lease, Seeker, Servers};
 use super::stream::Stream;
 use crate::access;
 use crate::arrival::{Arrival, is_claim};
@@ -119,7 +119,7 @@ impl Client {
     }
 }
 
-/// Serves ordinary requests of `client` until it ends the connection or sends what is none; then returns the connection
+/// Serves ordinary requests of a client until it ends the connection or sends what is none; then returns the connection
 /// and what was read of that.
 ///
 /// # Errors
@@ -186,7 +186,7 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     };
     let group = client.servers.of(route);
     let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let order = group.order(&Asker::new(route, client.ends, target, cookies));
+    let order = group.order(&Seeker::new(route, client.ends, target, cookies));
     // The auth server is asked at opening handshakes alone, but nobody may speak for it here either.
     parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name) && !is_claim(name));
     parts.headers.extend(told);
@@ -222,7 +222,7 @@ fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, rou
         }
         Some(Err(Unanswered::Unreached(refusal))) => {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
-            failed(status, &refusal.why, "")
+            failed(status, &refusal.why, &refusal.note.map(|note| format!(": {note}")).unwrap_or_default())
         }
         Some(Err(Unanswered::Broken(error))) => {
             failed(StatusCode::BAD_GATEWAY, "the backend broke off", &format!(": {}", chain(&error)))

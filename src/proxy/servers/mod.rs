@@ -49,23 +49,28 @@ impl Ends {
 
 /// For whom a server is chosen.
 #[derive(Clone, Debug)]
-pub struct Asker {
-    /// The connection it is for.
-    pub ends: Ends,
+pub struct Seeker {
+    /// The connection it is for; none, if it is for ourselves.
+    pub ends: Option<Ends>,
     /// What decides, where the client does.
     key: Box<[u8]>,
 }
 
-impl Asker {
+impl Seeker {
     /// The client of a request with that target; `cookies` are the values of its `Cookie` lines.
-    pub fn new<'c>(route: &Route, ends: Ends, target: &str, cookies: impl Iterator<Item = &'c [u8]>) -> Asker {
+    pub fn new<'c>(route: &Route, ends: Ends, target: &str, cookies: impl Iterator<Item = &'c [u8]>) -> Seeker {
         let target = Route::path_and_query(target);
-        Asker { ends, key: choice::key(&route.balance, ends.client.ip(), &target, cookies).into() }
+        Seeker { ends: Some(ends), key: choice::key(&route.balance, ends.client.ip(), &target, cookies).into() }
+    }
+
+    /// Nobody but ourselves.
+    pub fn ourselves() -> Seeker {
+        Seeker { ends: None, key: Box::default() }
     }
 
     /// The client of an opening handshake.
-    pub fn opening(opening: &Opening, route: &Route, ends: Ends) -> Asker {
-        Asker::new(route, ends, &opening.target, opening.values("cookie"))
+    pub fn opening(opening: &Opening, route: &Route, ends: Ends) -> Seeker {
+        Seeker::new(route, ends, &opening.target, opening.values("cookie"))
     }
 }
 
@@ -73,22 +78,22 @@ impl Asker {
 #[derive(Debug)]
 pub struct Servers {
     groups: Vec<Arc<Group>>,
-    /// For each route.
-    routes: Vec<Places>,
+    /// For each route, which of them are its own.
+    routes: Vec<Ways>,
     names: Names,
     tls: Tls,
     /// How long reaching one may take.
     patience: Duration,
 }
 
-/// Where the servers of a route stand.
-#[derive(Clone, Copy, Debug)]
-struct Places {
-    own: usize,
-    /// Those that take what clients send to event streams.
+/// The places of a route's groups among all.
+#[derive(Debug)]
+struct Ways {
+    upstream: usize,
+    /// Those that take messages.
     messages: usize,
-    /// Those that are asked whether an opening handshake may pass.
-    auth: usize,
+    /// Those that are asked whether a client may pass.
+    auth: Option<usize>,
 }
 
 /// Servers that do the same work, for one route.
@@ -166,11 +171,11 @@ impl fmt::Display for Unreached {
 impl std::error::Error for Unreached {}
 
 impl Unreached {
-    /// What a client is told for whom all of these were tried.
+    /// What a client is told for whom all of these were tried, and the log, which names them.
     pub fn refusal(all: &[Unreached]) -> Refusal {
         let status = if all.iter().all(|one| one.late) { 504 } else { 502 };
         let reasons: Vec<String> = all.iter().map(Unreached::to_string).collect();
-        Refusal::new(status, format!("the upstream cannot be reached: {}", reasons.join("; ")))
+        Refusal::new(status, "the upstream cannot be reached").noting(reasons.join("; "))
     }
 }
 
@@ -193,7 +198,7 @@ impl Group {
     }
 
     /// The servers to try for a client, in their order, at most as many as the route says.
-    pub fn order(&self, asker: &Asker) -> Vec<usize> {
+    pub fn order(&self, seeker: &Seeker) -> Vec<usize> {
         let now = Instant::now();
         let seen: Vec<Seen<'_>> = self
             .servers
@@ -210,7 +215,7 @@ impl Group {
             match self.route.balance {
                 Balance::RoundRobin => By::Turn(turn()),
                 Balance::LeastConnections => By::Fewest(turn()),
-                Balance::Client | Balance::Path | Balance::Cookie(_) => By::Key(&asker.key),
+                Balance::Client | Balance::Path | Balance::Cookie(_) => By::Key(&seeker.key),
             },
         );
         order.truncate(self.route.attempts);
@@ -275,37 +280,41 @@ impl Servers {
             number
         };
         for route in &config.routes {
-            let own = add(route.clone());
-            let send = route.events.send.as_ref().and_then(|send| send.backend.as_ref());
             // Whether another backend expects a preamble, or serves the page of a health check, was not said of it.
-            let mut beside = |server: &Upstream| {
-                add(Route { upstream: server.clone(), send_proxy: None, health: None, ..route.clone() })
+            let besides = |upstream: &Upstream| Route {
+                upstream: upstream.clone(),
+                send_proxy: None,
+                health: None,
+                ..route.clone()
             };
-            let messages = send.map_or(own, &mut beside);
-            let auth = route.auth.as_ref().map_or(own, |auth| beside(&auth.server));
-            routes.push(Places { own, messages, auth });
+            let upstream = add(route.clone());
+            let send = route.events.send.as_ref().and_then(|send| send.backend.as_ref());
+            let messages = send.map_or(upstream, |backend| add(besides(backend)));
+            let auth = route.auth.as_ref();
+            let auth = auth.map(|auth| add(Route { balance: Balance::default(), ..besides(&auth.server) }));
+            routes.push(Ways { upstream, messages, auth });
         }
         Servers { groups, routes, names: Names::default(), tls, patience: config.timeouts.connect }
     }
 
     /// The servers of a route.
     pub fn of(&self, route: &Route) -> &Arc<Group> {
-        &self.groups[self.places(route).own]
+        &self.groups[self.ways(route).upstream]
     }
 
     /// Those that take what the clients of a route send as messages.
     pub fn of_messages(&self, route: &Route) -> &Arc<Group> {
-        &self.groups[self.places(route).messages]
+        &self.groups[self.ways(route).messages]
     }
 
-    /// Those that are asked whether an opening handshake may pass, on a route that has some.
-    pub fn of_auth(&self, route: &Route) -> &Arc<Group> {
-        &self.groups[self.places(route).auth]
+    /// Those that are asked whether a client of a route may pass.
+    pub fn of_auth(&self, route: &Route) -> Option<&Arc<Group>> {
+        self.ways(route).auth.map(|auth| &self.groups[auth])
     }
 
-    fn places(&self, route: &Route) -> Places {
-        let found = self.routes.iter().find(|places| self.groups[places.own].route.name == route.name);
-        *found.expect("every route is one of the configuration's")
+    fn ways(&self, route: &Route) -> &Ways {
+        let found = self.routes.iter().find(|ways| self.groups[ways.upstream].route.name == route.name);
+        found.expect("every route is one of the configuration's")
     }
 
     /// Connects to a server of the group: to `first` if one is named, else in the order in which they are chosen.
@@ -313,8 +322,8 @@ impl Servers {
     ///
     /// # Errors
     /// What the client is told instead; it names each server that was tried.
-    pub async fn connect(&self, group: &Group, asker: &Asker, first: Option<usize>) -> Result<Reached, Refusal> {
-        let mut order = group.order(asker);
+    pub async fn connect(&self, group: &Group, seeker: &Seeker, first: Option<usize>) -> Result<Reached, Refusal> {
+        let mut order = group.order(seeker);
         if let Some(first) = first {
             order.retain(|server| *server != first);
             order.insert(0, first);
@@ -323,7 +332,7 @@ impl Servers {
         let mut failures = Vec::new();
         for server in order {
             let lease = Lease::of(&group.servers[server]);
-            match self.reach(group, server, Some(asker.ends)).await {
+            match self.reach(group, server, seeker.ends).await {
                 Ok(stream) => return Ok(Reached { stream, lease, server }),
                 Err(unreached) => failures.push(unreached),
             }
