@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::auth;
 use super::drain::Drain;
-use super::entry::{self, Came, Door, Entered, HANDSHAKE_FAILURE, HandedOver};
+use super::entry::{self, Came, Door, Entered, HandedOver};
 use super::passthrough::{self, Upload};
 use super::permits::{Permit, Permits};
 use super::random::Fresh;
@@ -62,8 +62,8 @@ pub struct Shared {
 pub enum Ended {
     /// Told so.
     Refused(Refusal),
-    /// Told so in TLS, which is not spoken with it.
-    Alerted(String),
+    /// It speaks something else.
+    Foreign(Foreign),
     /// Told so again; the log has it.
     RefusedAgain(Refusal),
     /// Flash, which asked who may connect.
@@ -211,9 +211,9 @@ async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &D
             debug!(%client, status = refusal.status, "refused again: {}", refusal.why);
             refusal.to_bytes()
         }
-        Ended::Alerted(why) => {
-            warn!(%client, "dropped: {why}");
-            HANDSHAKE_FAILURE.to_vec()
+        Ended::Foreign(foreign) => {
+            warn!(%client, "dropped: {foreign}{}", foreign.remedy());
+            foreign.farewell().to_vec()
         }
         Ended::Flash => {
             debug!(%client, "answered a Flash policy request");
@@ -222,7 +222,7 @@ async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &D
         Ended::Silently(why) => return warn!(%client, "dropped: {why}"),
         Ended::Quietly => return debug!(%client, "closed between requests"),
     };
-    if let Some(stream) = stream {
+    if let Some(stream) = stream.filter(|_| !last.is_empty()) {
         tell(stream, &last).await;
     }
 }
@@ -352,9 +352,8 @@ async fn greeting<'c>(
         match receive(buffer, config) {
             Received::More => {}
             Received::Refused(refusal) => return Err(Ended::Refused(refusal)),
-            Received::Foreign(Foreign::Tls) => return Err(Ended::Alerted(Foreign::Tls.to_string())),
             Received::Foreign(Foreign::FlashPolicy) if !listener.flash_policy.is_empty() => return Err(Ended::Flash),
-            Received::Foreign(foreign) => return Err(Ended::Silently(foreign.to_string())),
+            Received::Foreign(foreign) => return Err(Ended::Foreign(foreign)),
             received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
         }
         let read = tokio::select! {

@@ -231,13 +231,11 @@ fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, rou
     }
 }
 
+/// Header fields in their order.
+type Lines = Vec<(HeaderName, HeaderValue)>;
+
 /// The way of a request, if this client may go it, and what its backend is told of the client.
-fn way<'c>(
-    client: &'c Client,
-    headers: &HeaderMap,
-    host: &str,
-    target: &str,
-) -> Result<(&'c Route, Vec<(HeaderName, HeaderValue)>), Refusal> {
+fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) -> Result<(&'c Route, Lines), Refusal> {
     let Client { arrival, config, .. } = client;
     let nowhere = || Refusal::new(404, "no route matches this host and path");
     let route = config.route(host, target).ok_or_else(nowhere)?;
