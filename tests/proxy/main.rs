@@ -7,6 +7,7 @@ mod support;
 #[allow(dead_code)]
 mod certificates;
 
+mod backends;
 mod closing;
 mod command;
 mod events;
@@ -22,3 +23,4 @@ mod replay;
 mod servers;
 mod streaming;
 mod tls;
+mod upstream_tls;
