@@ -1,19 +1,112 @@
-//! How a client got here.
+//! How a client got here: who it is, and whether and by which name it reached the front, however many fronts there are.
+//!
+//! Four witnesses are heard. Of who the client is, each tells about a hop nearer to it than the one before, so that a
+//! later one outdoes an earlier: the `Host` header and the TCP connection; TLS that ended here; the PROXY preamble, whose
+//! sender stands between; and the forwarded headers, if the client of all these is a front that is trusted. That the client
+//! speaks TLS is so if the preamble says it; else it is what the headers say, and last whether TLS ended here. What the
+//! route's own `public_url` says is above them all, and not heard here.
+//!
+//! A front that is trusted has to set or remove the headers it is trusted for: what it lets through from its clients is
+//! taken for its own word.
 
-/// A header that tells backends how a client got here.
+mod claims;
+mod outgoing;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use ipnet::IpNet;
+
+use crate::http::Fields;
+use crate::preamble::{Preamble, Tls, TlsFacts};
+
+/// How a connection came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The client: of the TCP connection or, where a preamble names one, that one.
+    pub client: SocketAddr,
+    /// The address that the client connected to, by the same witness.
+    pub local: SocketAddr,
+    /// TLS that ended here.
+    pub own_tls: Option<OwnTls>,
+    /// The preamble, if one was read.
+    pub preamble: Option<Box<Preamble>>,
+}
+
+/// TLS that ended here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnTls {
+    /// The host that the client asked for.
+    pub server_name: Option<String>,
+    /// The protocol that was agreed on.
+    pub alpn: Option<Vec<u8>>,
+    /// Version, suite and certificate.
+    pub facts: TlsFacts,
+}
+
+/// What is known of a request's client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its address: the last that a trusted front, or the connection itself, vouches for.
+    pub client: IpAddr,
+    /// Its port, if that is known too.
+    pub client_port: Option<u16>,
+    /// Whether it uses TLS as far as its front.
+    pub secure: bool,
+    /// The host and port by which it reached its front, in lower case and without the scheme's own port, if a front that
+    /// is trusted says so.
+    pub host: Option<String>,
+    /// The port by which it reached its front, if one that is trusted says so and nothing of the host.
+    pub host_port: Option<u16>,
+    /// The headers that were believed.
+    believed: Believed,
+}
+
+/// Which headers say how a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Believed {
+    /// None: the peer is not trusted, or says nothing.
+    Nobody,
+    /// `X-Forwarded-For` and those like it.
+    Former,
+    /// `Forwarded`.
+    Standard,
+}
+
+/// A claim of a trusted front that is not understood. It is ignored, and worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadClaim {
+    /// The header.
+    pub header: &'static str,
+    /// What it says, escaped and cut short.
+    pub value: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl fmt::Display for BadClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} \"{}\" {}", self.header, self.value, self.why)
+    }
+}
+
+/// The headers that tell backends how a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForwardedHeader {
-    /// `X-Forwarded-For`
+    /// `X-Forwarded-For`: the client, then each front but the last.
     For,
-    /// `X-Forwarded-Proto`
+    /// `X-Forwarded-Proto`: `http` or `https`, as the client's front was reached.
     Proto,
-    /// `X-Forwarded-Host`
+    /// `X-Forwarded-Host`: the host and port by which it was.
     Host,
-    /// `X-Forwarded-Port`
+    /// `X-Forwarded-Port`: the port alone.
     Port,
-    /// `X-Real-IP`
+    /// `X-Real-IP`: the client.
     RealIp,
-    /// `Forwarded` (RFC 7239)
+    /// `Forwarded`: all of it, by RFC 7239.
     Forwarded,
 }
 
@@ -41,61 +134,150 @@ impl ForwardedHeader {
     }
 }
 
-use std::net::{IpAddr, SocketAddr};
+impl fmt::Display for ForwardedHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
-use ipnet::IpNet;
-use rustls::ProtocolVersion;
+/// Whether a header of this name claims how a request came, and so never reaches a backend as the client sent it. An
+/// underscore counts as a hyphen: backends that make variables of headers (CGI, WSGI, PHP) cannot tell them apart.
+pub fn is_claim(name: &str) -> bool {
+    let same = |claim: &str| {
+        let letters = name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+        claim.len() == name.len() && claim.bytes().map(|byte| byte.to_ascii_lowercase()).eq(letters)
+    };
+    ForwardedHeader::ALL.iter().any(|header| same(header.name()))
+}
 
-use crate::preamble::Preamble;
-
-/// Whether one of the networks has the address.
-pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+/// Whether the address belongs to one of the networks; IPv4 in the guise of IPv6 is IPv4.
+pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// stub
-#[derive(Clone, Debug)]
-pub struct OwnTls {
-    /// stub
-    pub server_name: Option<String>,
-    /// stub
-    pub version: Option<ProtocolVersion>,
+impl Arrival {
+    /// The arrival of a TCP connection, behind whose first bytes there may be a preamble.
+    pub fn new(peer: SocketAddr, local: SocketAddr, preamble: Option<Preamble>) -> Arrival {
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (client, local) = preamble.as_ref().and_then(|preamble| preamble.source).unwrap_or((peer, local));
+        let (client, local) = (canonical(client), canonical(local));
+        Arrival { client, local, own_tls: None, preamble: preamble.map(Box::new) }
+    }
+
+    /// Whether [`Arrival::client`] uses TLS. The preamble's sender knows it, if it says so: TLS that ended here was
+    /// spoken by that sender, unless it passed it on unopened, and then it says nothing.
+    pub fn is_encrypted(&self) -> bool {
+        let said = self.preamble.as_ref().and_then(|preamble| preamble.encrypted());
+        said.unwrap_or(self.own_tls.is_some())
+    }
+
+    /// What is known of the client of a request with these fields, and what of its claims is ignored.
+    pub fn facts(&self, fields: &Fields<'_>, trusted: &[IpNet]) -> (Facts, Vec<BadClaim>) {
+        let mut facts = Facts {
+            client: self.client.ip(),
+            client_port: Some(self.client.port()),
+            secure: self.is_encrypted(),
+            host: None,
+            host_port: None,
+            believed: Believed::Nobody,
+        };
+        let mut bad = Vec::new();
+        if is_in(trusted, facts.client) {
+            claims::hear(&mut facts, fields, trusted, &mut bad);
+        }
+        // A front that ended TLS with whoever is at the other end of it has seen that; a header only says so.
+        facts.secure |= self.preamble.as_ref().and_then(|preamble| preamble.encrypted()) == Some(true);
+        (facts, bad)
+    }
+
+    /// The preamble that tells a backend of the client. What a preamble or TLS here says of suites and certificates
+    /// holds for the sender of this connection: where that is a front, the client's own TLS is known only as a fact.
+    pub fn preamble(&self, facts: &Facts) -> Preamble {
+        let mut told = Preamble::of(facts.address(), self.local);
+        if facts.client != self.client.ip() || facts.secure != self.is_encrypted() {
+            told.tls = if facts.secure { Tls::Encrypted(TlsFacts::default()) } else { Tls::Plain };
+            return told;
+        }
+        if let Some(own) = &self.own_tls {
+            told.tls = Tls::Encrypted(own.facts.clone());
+            told.authority.clone_from(&own.server_name);
+            told.alpn.clone_from(&own.alpn);
+        }
+        if let Some(heard) = &self.preamble {
+            if heard.tls != Tls::Unsaid {
+                told.tls = heard.tls.clone();
+            }
+            told.authority = heard.authority.clone().or(told.authority);
+            told.alpn = heard.alpn.clone().or(told.alpn);
+            told.unique_id.clone_from(&heard.unique_id);
+        }
+        told
+    }
 }
 
-/// stub
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// stub
-    pub client: SocketAddr,
-    /// stub
-    pub local: SocketAddr,
-    /// stub
-    pub own_tls: Option<OwnTls>,
-    /// stub
-    pub preamble: Option<Box<Preamble>>,
+impl Default for Facts {
+    /// Nothing is known.
+    fn default() -> Facts {
+        Facts {
+            client: Ipv4Addr::UNSPECIFIED.into(),
+            client_port: None,
+            secure: false,
+            host: None,
+            host_port: None,
+            believed: Believed::Nobody,
+        }
+    }
 }
-impl Arrival {
-    /// stub
-    pub fn new(client: SocketAddr, local: SocketAddr) -> Self {
-        Arrival { client, local, own_tls: None, preamble: None }
+
+/// The client's address, with its port if that is known.
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.client_port {
+            Some(port) => SocketAddr::new(self.client, port).fmt(f),
+            None => self.client.fmt(f),
+        }
     }
-    /// stub
-    pub fn announced(&mut self, preamble: Preamble) {
-        (self.client, self.local) = preamble.source.unwrap_or((self.client, self.local));
-        self.preamble = Some(Box::new(preamble));
+}
+
+impl Facts {
+    /// The client's address, with port 0 if its own is not known.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.client, self.client_port.unwrap_or(0))
     }
-    /// stub
-    pub fn encrypted(&mut self, tls: OwnTls) {
-        self.own_tls = Some(tls);
+
+    /// The scheme of the client's URL.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "wss" } else { "ws" }
     }
-    /// stub
-    pub fn is_secure(&self) -> bool {
-        let announced = self.preamble.as_ref().and_then(|preamble| preamble.encrypted());
-        announced.unwrap_or(self.own_tls.is_some())
+
+    /// The host and port of the client's URL, for a request with this `Host`. That is taken letter by letter: a client
+    /// makes it of the same URL with which it compares its location.
+    pub fn authority(&self, host: &str) -> String {
+        match (&self.host, self.host_port) {
+            (Some(forwarded), _) => forwarded.clone(),
+            (None, Some(port)) if !host.is_empty() && split_port(host).1.is_none() => {
+                with_port(host, port, self.secure)
+            }
+            _ => host.to_owned(),
+        }
     }
-    /// stub
-    pub fn to_preamble(&self) -> Preamble {
-        Preamble::of(self.client, self.local)
+}
+
+/// hixie-76 §3.2: the port is left out where it is the scheme's own.
+fn with_port(host: &str, port: u16, secure: bool) -> String {
+    if port == own_port(secure) { host.to_owned() } else { format!("{host}:{port}") }
+}
+
+fn own_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+/// A host, and what stands behind its colon.
+fn split_port(host: &str) -> (&str, Option<&str>) {
+    let name = host.rfind(']').map_or(0, |end| end + 1);
+    match host[name..].find(':') {
+        Some(colon) => (&host[..name + colon], Some(&host[name + colon + 1..])),
+        None => (host, None),
     }
 }

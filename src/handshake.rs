@@ -4,14 +4,15 @@
 //! upstream answered. Whoever carries the bytes (the proxy's sockets, or a recorded conversation) calls them again
 //! with more until they have an answer.
 
-use crate::config::{Config, Limits, Route};
+use crate::arrival::{Arrival, BadClaim, Facts, is_claim};
+use crate::config::{Config, Forwarded, Limits, Route};
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
 use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::opening::stream::{Addressed, Answer, Start};
 use crate::dialect::opening::{Agreed, Opening, auth};
 use crate::dialect::sse::{Reading, Sse};
-use crate::http::{self, BadHead, Refusal, Request, Response};
+use crate::http::{self, BadHead, Fields, Refusal, Request, Response};
 use crate::sniff::{self, Body, First, Foreign, Verdict};
 
 /// Interim answers (100, 103) that are skipped before an upstream's final one. More is not an answer.
@@ -65,6 +66,31 @@ pub fn receive<'c>(bytes: &[u8], config: &'c Config) -> Received<'c> {
         Ok((Verdict::Opening(opening), route)) => Received::Opening { opening, route, taken: skip + length },
         Err(refusal) => Received::Refused(refusal),
     }
+}
+
+/// What is known of the client of an opening handshake, which goes on with that in place of what its head, the front of
+/// `bytes`, claims. Claims that were not understood are ignored, and worth a line in the log.
+pub fn introduce(
+    opening: &mut Opening,
+    bytes: &[u8],
+    route: &Route,
+    arrival: &Arrival,
+    config: &Config,
+) -> (Facts, Vec<BadClaim>) {
+    let First::Http(skip) = sniff::first(bytes) else { return arrival.facts(&Fields::default(), &[]) };
+    // The head was read before, and can be read again.
+    let request = http::head_length(&bytes[skip..])
+        .ok()
+        .flatten()
+        .and_then(|length| Request::parse(&bytes[skip..skip + length], config.limits.head_fields).ok());
+    let fields = request.map(|request| request.fields).unwrap_or_default();
+    let Forwarded { trusted, headers } = &config.forwarded;
+    let (mut facts, bad) = arrival.facts(&fields, trusted);
+    route.public_url.overrule(&mut facts);
+    let told = arrival.outgoing(&facts, &fields, headers);
+    let told = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    opening.replace(&is_claim, told).expect("addresses and hosts can stand in a head");
+    (facts, bad)
 }
 
 fn judge<'c>(head: &[u8], config: &'c Config) -> Result<(Verdict, &'c Route), Refusal> {

@@ -112,7 +112,7 @@ fn ssl2(bytes: &[u8]) -> Result<Option<Offer>, NotHello> {
         return Err(NotHello::Long);
     }
     let (Some(suites), Some(session), Some(challenge)) = (number(5), number(7), number(9)) else { return Ok(None) };
-    if suites % 3 != 0 || suites == 0 || HEAD + suites + session + challenge != length {
+    if !suites.is_multiple_of(3) || suites == 0 || HEAD + suites + session + challenge != length {
         return Err(NotHello::Malformed);
     }
     if bytes.len() < 2 + length {
@@ -282,7 +282,7 @@ fn vector<'a>(input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 
 /// A list of two-byte values, not an empty one.
 fn pairs(list: &[u8]) -> Option<&[u8]> {
-    (!list.is_empty() && list.len() % 2 == 0).then_some(list)
+    (!list.is_empty() && list.len().is_multiple_of(2)).then_some(list)
 }
 
 fn number(two: &[u8]) -> u16 {

@@ -37,6 +37,12 @@ pub struct Fields<'a>(Vec<Field<'a>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeated;
 
+impl<'a> FromIterator<Field<'a>> for Fields<'a> {
+    fn from_iter<T: IntoIterator<Item = Field<'a>>>(fields: T) -> Fields<'a> {
+        Fields(fields.into_iter().collect())
+    }
+}
+
 impl<'a> Fields<'a> {
     /// All fields in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Field<'a>> {

@@ -17,7 +17,6 @@ pub mod hello;
 pub mod preamble;
 
 pub mod arrival;
-
 pub mod dialect;
 
 pub mod config;

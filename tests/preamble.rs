@@ -140,8 +140,8 @@ struct Heard {
     alpn: Option<Vec<u8>>,
     authority: Option<Vec<u8>>,
     unique_id: Option<Vec<u8>>,
-    /// Flags, whether verified, version, common name, cipher.
-    tls: Option<(bool, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>)>,
+    /// Whether there is TLS; version, common name, cipher.
+    tls: Option<(bool, [Option<Vec<u8>>; 3])>,
     taken: usize,
 }
 
@@ -149,8 +149,8 @@ fn ours(preamble: Preamble, taken: usize) -> Heard {
     let bytes = |text: Option<String>| text.map(String::into_bytes);
     let tls = match preamble.tls {
         Tls::Unsaid => None,
-        Tls::Plain => Some((false, None, None, None)),
-        Tls::Encrypted(facts) => Some((true, bytes(facts.version), bytes(facts.client_cn), bytes(facts.cipher))),
+        Tls::Plain => Some((false, [None, None, None])),
+        Tls::Encrypted(facts) => Some((true, [facts.version, facts.client_cn, facts.cipher].map(bytes))),
     };
     let Preamble { source, alpn, authority, unique_id, .. } = preamble;
     Heard { source, alpn, authority: bytes(authority), unique_id, tls, taken }
@@ -182,10 +182,10 @@ fn theirs_v2(header: ppp::v2::Header<'_>) -> Heard {
     };
     let tls = value(&tlvs, 0x20).map(|ssl| {
         if ssl[0] & 1 == 0 {
-            return (false, None, None, None);
+            return (false, [None, None, None]);
         }
         let inner = ppp::v2::TypeLengthValues::from(&ssl[5..]);
-        (true, value(&inner, 0x21), value(&inner, 0x22), value(&inner, 0x23))
+        (true, [0x21, 0x22, 0x23].map(|kind| value(&inner, kind)))
     });
     Heard { source, alpn: value(&tlvs, 1), authority: value(&tlvs, 2), unique_id: value(&tlvs, 5), tls, taken }
 }
@@ -208,15 +208,13 @@ fn theirs_v1(header: ppp::v1::Header<'_>) -> Heard {
 
 /// The rule by which ours refuses what `ppp` takes, if there is one for these bytes, and the refusal it must be.
 fn stricter_by(bytes: &[u8], refusal: BadPreamble) -> Option<&'static str> {
-    use BadPreamble::{Checksum, Family, Line, LongBody, Overrun, Port, Protocol, Repeated, Value};
+    use BadPreamble::{Checksum, Family, Line, LongBody, Overrun, Port, Repeated, Value};
     let text = |bytes: &[u8]| bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
     let line = || bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
     match refusal {
         // A `+`, which Rust's parser of numbers takes and the specification does not.
         Port => line().contains(&b'+').then_some("ports have no sign"),
         Line => (!text(line())).then_some("a line is printable ASCII, after UNKNOWN too"),
-        // `ppp` splits at CR as well as at blanks.
-        Protocol => None,
         Family(family) => (![0x00, 0x11, 0x21, 0x31].contains(&family)).then_some("streams, and whole pairs only"),
         LongBody(length) => (length > LONGEST_BODY).then_some("nobody sends so much"),
         // `ppp` reads TLVs only when asked, and their values never.
@@ -254,17 +252,16 @@ fn tlvs_break(refusal: BadPreamble, header: &ppp::v2::Header<'_>) -> bool {
 /// Whether a value is one that its type cannot have.
 fn is_wrong(kind: u8, value: &[u8]) -> bool {
     let text = std::str::from_utf8(value);
+    let is_text = text.is_ok_and(|text| !text.chars().any(|c| c.is_control()));
+    // What no host's name or address has; beyond ASCII, only blanks.
+    let odd = |c: char| c.is_whitespace() || (c.is_ascii_punctuation() && !"-._~:[]%".contains(c));
     match kind {
         0x01 => value.is_empty() || value.len() > 255,
-        0x02 => {
-            !text.is_ok_and(|text| {
-                !text.is_empty() && text.len() <= 255 && text.chars().all(|c| !" /@?#\\".contains(c) && !c.is_control())
-            }) || value.iter().any(|byte| byte.is_ascii_punctuation() && !b"-._~:[]%".contains(byte))
-        }
+        0x02 => value.is_empty() || value.len() > 255 || !is_text || text.is_ok_and(|text| text.contains(odd)),
         0x03 => value.len() != 4,
         0x05 => value.len() > 128,
         0x20 => value.len() < 5,
-        _ => text.map_or(true, |text| text.chars().any(char::is_control)),
+        _ => !is_text,
     }
 }
 

@@ -5,10 +5,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::thread;
 
-use clap::Args;
-use hybridge::config::{Config, LogLevel, PublicUrl, Upstream, UpstreamHost, UpstreamTls, parse_size};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _};
+use hybridge::config::{
+    Certificate, ClientCertificate, Config, ListenerTls, LogLevel, PublicUrl, Refusal, Upstream, UpstreamHost,
+    UpstreamTls, parse_size, parse_trusted,
+};
 use hybridge::dialect::BinaryPolicy;
 use hybridge::proxy::Server;
+use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, log_to_stderr, say};
@@ -22,10 +27,23 @@ pub struct Arguments {
     /// Where clients connect to; may be repeated. Port 0 lets the system choose
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = super::address)]
     listen: Vec<SocketAddr>,
-    /// The backend: ws://HOST:PORT, or ws://HOST:PORT/PATH to put a path before the client's; sse+http://HOST:PORT for
-    /// one that sends Server-Sent Events
+    /// Speak TLS with clients: the certificate and its chain, in PEM. For several of them, write a file
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "config")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", conflicts_with = "config")]
+    tls_key: Option<PathBuf>,
+    /// Expect a PROXY preamble, version 1 or 2, from these addresses, and from no others; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = trusted, conflicts_with = "config")]
+    proxy_protocol: Vec<IpNet>,
+    /// Believe these addresses what X-Forwarded-For and its like say of their clients; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = trusted, conflicts_with = "config")]
+    trusted: Vec<IpNet>,
+    /// The backend: ws://HOST:PORT, wss:// for TLS, or ws://HOST:PORT/PATH to put a path before the client's;
+    /// sse+http://HOST:PORT for one that sends Server-Sent Events; ws+unix:///SOCKET for a Unix socket. May be repeated
+    /// for several servers of one kind, which take turns
     #[arg(long, value_name = "URL", value_parser = upstream)]
-    upstream: Option<Upstream>,
+    upstream: Vec<Upstream>,
     /// Believe backends over TLS by the authorities in this PEM file, and no others [default: those of this machine]
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     upstream_ca: Option<PathBuf>,
@@ -56,12 +74,16 @@ fn upstream(url: &str) -> Result<Upstream, String> {
     Upstream::parse(url).map_err(|refusal| refusal.to_string())
 }
 
+fn trusted(text: &str) -> Result<IpNet, String> {
+    parse_trusted(text).map_err(|refusal| refusal.to_string())
+}
+
 fn upstream_host(text: &str) -> Result<UpstreamHost, String> {
-    text.parse().map_err(|refusal: hybridge::config::Refusal| refusal.to_string())
+    text.parse().map_err(|refusal: Refusal| refusal.to_string())
 }
 
 fn public_url(text: &str) -> Result<PublicUrl, String> {
-    text.parse().map_err(|refusal: hybridge::config::Refusal| refusal.to_string())
+    text.parse().map_err(|refusal: Refusal| refusal.to_string())
 }
 
 fn binary(text: &str) -> Result<BinaryPolicy, String> {
@@ -99,11 +121,27 @@ fn raise_file_limit(connections: usize) {
 }
 
 fn config(arguments: Arguments) -> Result<Config, Failure> {
-    let mut config = match (arguments.config, arguments.upstream) {
+    let mut config = match (arguments.config, several(arguments.upstream)) {
         (Some(file), _) => Config::read(&file)?,
         (None, Some(upstream)) => Config::simple(arguments.listen, upstream),
         (None, None) => unreachable!("clap demands one of them"),
     };
+    if let Some((cert, key)) = arguments.tls_cert.zip(arguments.tls_key) {
+        let tls = ListenerTls {
+            certificates: vec![Certificate { cert, key }],
+            client_ca: None,
+            client_certificate: ClientCertificate::default(),
+            old: None,
+        };
+        config.listeners.iter_mut().for_each(|listener| listener.tls = Some(tls.clone()));
+    }
+    if !arguments.proxy_protocol.is_empty() {
+        let peers = &arguments.proxy_protocol;
+        config.listeners.iter_mut().for_each(|listener| listener.proxy_protocol.clone_from(peers));
+    }
+    if !arguments.trusted.is_empty() {
+        config.forwarded.trusted = arguments.trusted;
+    }
     for route in &mut config.routes {
         route.upstream_host = arguments.upstream_host.clone().unwrap_or_else(|| route.upstream_host.clone());
         route.public_url = arguments.public_url.clone().unwrap_or_else(|| route.public_url.clone());
@@ -117,6 +155,22 @@ fn config(arguments: Arguments) -> Result<Config, Failure> {
     config.threads = arguments.threads.or(config.threads);
     config.log_level = arguments.log_level.unwrap_or(config.log_level);
     Ok(config)
+}
+
+/// The one upstream with the servers of all; misuse where they do not fit together.
+fn several(upstreams: Vec<Upstream>) -> Option<Upstream> {
+    let mut upstreams = upstreams.into_iter();
+    let mut first = upstreams.next()?;
+    for next in upstreams {
+        let url = next.to_string();
+        if let Err(refusal) = first.join(next) {
+            let mut program = super::Arguments::command();
+            program.build();
+            let command = program.find_subcommand_mut("serve").expect("this is it");
+            command.error(ErrorKind::ValueValidation, format!("--upstream {url}: {refusal}")).exit();
+        }
+    }
+    Some(first)
 }
 
 /// Turns the server's switch on SIGINT or SIGTERM; a second one ends the process at once, as it would without us.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fault::{Refusal, quoted};
 use super::route::check_path;
 use super::units;
-use super::upstream::{Protocol, Upstream};
+use super::upstream::Upstream;
 use crate::dialect::sse::{Form, Types};
 
 /// The settings of a route that only an event stream has.
@@ -95,32 +95,29 @@ impl SendTo {
 impl FromStr for SendTo {
     type Err = Refusal;
 
-    /// Reads a path on the route's own backend, or `http://HOST:PORT/PATH`, or `https`.
+    /// Reads a path on the route's own backend, or `http://HOST:PORT/PATH`, `https`, `http+unix:///SOCKET:/PATH`.
     fn from_str(text: &str) -> Result<SendTo, Refusal> {
-        const FORM: &str = "write a path on the same backend, as in \"/messages\", or http://HOST:PORT/PATH, or https";
+        const FORM: &str =
+            "write a path on the same backend, as in \"/messages\", or http://HOST:PORT/PATH, https or http+unix";
         if text.starts_with('/') {
             return Ok(SendTo { backend: None, path: check_path(text)? });
         }
-        let Some((scheme, rest)) = text.split_once("://") else {
+        let Some((scheme, _)) = text.split_once("://") else {
             return Err(Refusal::new("it is neither a path nor a URL", FORM));
         };
-        match scheme.to_ascii_lowercase().as_str() {
-            scheme @ ("http" | "https") => {
-                let mut backend = Upstream::at(Protocol::default(), scheme == "https", rest)?;
-                let path = backend.path.take().unwrap_or_else(|| "/".to_owned());
-                Ok(SendTo { backend: Some(backend), path })
-            }
-            _ => Err(Refusal::new(format!("messages cannot be sent with the scheme {}", quoted(scheme)), FORM)),
+        match Upstream::of_requests(text) {
+            Some(read) => read.map(|(backend, path)| SendTo { backend: Some(backend), path }),
+            None => Err(Refusal::new(format!("messages cannot be sent with the scheme {}", quoted(scheme)), FORM)),
         }
     }
 }
 
 impl fmt::Display for SendTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(backend) = &self.backend {
-            write!(f, "{}://{}", backend.http_scheme(), backend.authority())?;
+        match &self.backend {
+            None => f.write_str(&self.path),
+            Some(backend) => f.write_str(&backend.request_url(&self.path)),
         }
-        f.write_str(&self.path)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Where clients connect to, and what a connection begins with there.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use super::authority::{joined, split_authority, split_pattern};
+use super::fault::{Refusal, nearest};
 use crate::preamble;
 
 /// One address that clients connect to.
@@ -73,6 +77,16 @@ impl ClientCertificate {
     }
 }
 
+impl FromStr for ClientCertificate {
+    type Err = Refusal;
+
+    fn from_str(word: &str) -> Result<ClientCertificate, Refusal> {
+        let known = ClientCertificate::ALL.map(ClientCertificate::name);
+        let same = ClientCertificate::ALL.into_iter().find(|choice| choice.name() == word);
+        same.ok_or_else(|| Refusal::unknown("choice", word, nearest(word, &known), &known))
+    }
+}
+
 /// A program on this machine that speaks the TLS of old.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldTls {
@@ -89,4 +103,30 @@ pub struct FlashDomain {
     pub domain: String,
     /// The port they may connect to. Default: that of the listener.
     pub port: Option<u16>,
+}
+
+impl FromStr for FlashDomain {
+    type Err = Refusal;
+
+    /// Reads `DOMAIN` or `DOMAIN:PORT`, where the domain is a name, `*.` before one, or `*` for all.
+    fn from_str(text: &str) -> Result<FlashDomain, Refusal> {
+        if text.contains("://") {
+            let remedy = "write the domain alone, as in \"tv.example\" or \"*.tv.example:80\"";
+            return Err(Refusal::new("a domain has no scheme", remedy));
+        }
+        // Any name will do to have the port read.
+        let any = text.strip_prefix('*').filter(|rest| rest.is_empty() || rest.starts_with(':'));
+        let (domain, port) = match any {
+            Some(port) => ("*".to_owned(), split_authority(&format!("any{port}"))?.1),
+            None => split_pattern(text)?,
+        };
+        let star = if domain.starts_with('.') { "*" } else { "" };
+        Ok(FlashDomain { domain: format!("{star}{domain}"), port })
+    }
+}
+
+impl fmt::Display for FlashDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&joined(&self.domain, self.port, None))
+    }
 }

@@ -5,6 +5,7 @@
 //! remedy.
 
 mod access;
+mod authority;
 mod balance;
 mod events;
 mod fault;
@@ -28,7 +29,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use crate::arrival::ForwardedHeader;
-pub use access::{Auth, OriginRule, Rate};
+pub use access::{Auth, OriginRule, Rate, parse_network, parse_trusted};
+pub use authority::split_authority;
 pub use balance::{Balance, Health};
 pub use events::{Events, SendFailure, SendTo};
 pub use fault::{Fault, Faults, ReadError, Refusal};
@@ -37,7 +39,7 @@ pub use listener::{Certificate, ClientCertificate, FlashDomain, Listener, Listen
 pub use public_url::PublicUrl;
 pub use route::Route;
 pub use units::{parse_duration, parse_size};
-pub use upstream::{Place, Protocol, Upstream, UpstreamHost, split_authority};
+pub use upstream::{Place, Protocol, Upstream, UpstreamHost};
 
 /// Everything that an operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::authority::split_authority;
 use super::fault::{Refusal, nearest, quoted};
 use super::route::check_path;
-use super::upstream::split_authority;
+use crate::arrival::Facts;
 
 /// What hixie clients are told as their location, which they compare with the URL their page used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,11 +23,18 @@ impl PublicUrl {
     /// As far as it can be told from the connection and the request.
     pub const AUTO: PublicUrl = PublicUrl { secure: None, authority: None, prefix: String::new() };
 
-    /// The location of a request for `target` (hixie-76 §5.2), where what can be told of the connection and the request is
-    /// whether the client encrypts, and the host and port that it asked for.
-    pub fn location(&self, secure: bool, authority: &str, target: &str) -> String {
-        let authority = self.authority.as_deref().unwrap_or(authority);
-        format!("{}://{authority}{}{target}", scheme(self.secure.unwrap_or(secure)), self.prefix)
+    /// Puts what is set here in the place of what can be told.
+    pub fn overrule(&self, facts: &mut Facts) {
+        facts.secure = self.secure.unwrap_or(facts.secure);
+        if let Some(authority) = &self.authority {
+            facts.host = Some(authority.clone());
+        }
+    }
+
+    /// The location of a request with this `Host` and target (hixie-76 §5.2), of whose client these facts are known,
+    /// [overruled](Self::overrule) already.
+    pub fn location(&self, facts: &Facts, host: &str, target: &str) -> String {
+        format!("{}://{}{}{target}", facts.scheme(), facts.authority(host), self.prefix)
     }
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::access::{Auth, OriginRule};
+use super::authority::split_authority;
 use super::balance::{Balance, Health};
 use super::events::Events;
 use super::fault::{Refusal, quoted};
 use super::public_url::PublicUrl;
-use super::upstream::{Upstream, UpstreamHost, split_authority};
+use super::upstream::{Upstream, UpstreamHost};
 use crate::dialect::{BinaryPolicy, DialectSet};
 use crate::preamble;
 

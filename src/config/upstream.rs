@@ -1,10 +1,11 @@
 //! Backends: where they are reached, and what they are told of themselves.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::authority::{joined, split_authority};
 use super::fault::{Refusal, nearest, quoted};
 use super::route::check_path;
 
@@ -45,27 +46,78 @@ pub struct Upstream {
 
 impl Upstream {
     /// Reads `ws://HOST:PORT/PATH` or, equal in meaning, `http://HOST:PORT/PATH`; for an event stream
-    /// `sse+http://HOST:PORT/PATH`, over TLS `sse+https://HOST:PORT/PATH`. Port and path may be left out.
+    /// `sse+http://HOST:PORT/PATH`. Over TLS these are `wss`, `https` and `sse+https`. Port and path may be left out. For a
+    /// Unix socket `ws+unix:///SOCKET:/PATH`, `http+unix` or `sse+http+unix`.
     ///
     /// # Errors
     ///
     /// When the text is no such URL, or names more than is served; the refusal says what to write.
     pub fn parse(url: &str) -> Result<Upstream, Refusal> {
-        const FORM: &str = "write ws://HOST:PORT or http://HOST:PORT, or sse+http://HOST:PORT for an event stream";
+        const FORM: &str = "write ws://HOST:PORT or http://HOST:PORT, wss:// or https:// for TLS, sse+http://HOST:PORT for \
+                            an event stream, ws+unix:///SOCKET for a Unix socket";
+        use Protocol as P;
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(Refusal::new("the URL has no scheme", FORM));
         };
-        let (protocol, secure) = match scheme.to_ascii_lowercase().as_str() {
-            "ws" | "http" => (Protocol::WebSocket, false),
-            "sse+http" => (Protocol::Events, false),
-            "sse+https" => (Protocol::Events, true),
-            "wss" | "https" => return Err(no_tls()),
-            "sse" | "sse+ws" => {
-                return Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), "write sse+http://HOST:PORT"));
+        match scheme.to_ascii_lowercase().as_str() {
+            "ws" | "http" => Upstream::at(P::WebSocket, false, rest),
+            "wss" | "https" => Upstream::at(P::WebSocket, true, rest),
+            "sse+http" => Upstream::at(P::Events, false, rest),
+            "sse+https" => Upstream::at(P::Events, true, rest),
+            "ws+unix" | "http+unix" => Upstream::at_socket(P::WebSocket, rest),
+            "sse+http+unix" => Upstream::at_socket(P::Events, rest),
+            "wss+unix" | "https+unix" | "sse+https+unix" => Err(no_tls_over_unix(scheme)),
+            other => {
+                let form = match other {
+                    "sse" | "sse+ws" => "write sse+http://HOST:PORT",
+                    "sse+wss" => "write sse+https://HOST:PORT",
+                    "unix" => "write ws+unix:///SOCKET",
+                    "sse+unix" => "write sse+http+unix:///SOCKET",
+                    _ => FORM,
+                };
+                Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), form))
             }
-            _ => return Err(Refusal::new(format!("unknown scheme {}", quoted(scheme)), FORM)),
+        }
+    }
+
+    /// Reads the URL of a server that gets plain requests, `http`, `https` or `http+unix`; none for another scheme. Its
+    /// path is apart, for it is the whole target.
+    pub(super) fn of_requests(url: &str) -> Option<Result<(Upstream, String), Refusal>> {
+        let (scheme, rest) = url.split_once("://")?;
+        let upstream = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Upstream::at(Protocol::WebSocket, false, rest),
+            "https" => Upstream::at(Protocol::WebSocket, true, rest),
+            "http+unix" => Upstream::at_socket(Protocol::WebSocket, rest),
+            "https+unix" => Err(no_tls_over_unix(scheme)),
+            _ => return None,
         };
-        Upstream::at(protocol, secure, rest)
+        Some(upstream.map(|mut upstream| {
+            let path = upstream.path.take().unwrap_or_else(|| "/".to_owned());
+            (upstream, path)
+        }))
+    }
+
+    /// Adds the servers of another upstream, which must speak the same and be asked for the same.
+    ///
+    /// # Errors
+    ///
+    /// When they do not fit together, or a server is there already.
+    pub fn join(&mut self, other: Upstream) -> Result<(), Refusal> {
+        let ways = "give all servers of a route the same, or write a route for each";
+        if other.protocol != self.protocol {
+            return Err(Refusal::new("one speaks WebSocket and another sends events", ways));
+        }
+        if other.secure != self.secure {
+            return Err(Refusal::new("one is reached over TLS and another is not", ways));
+        }
+        if other.path != self.path {
+            return Err(Refusal::new("its path is not that of the others", ways));
+        }
+        if other.servers.iter().any(|server| self.servers.contains(server)) {
+            return Err(Refusal::new("it is in the list already", "leave one out"));
+        }
+        self.servers.extend(other.servers);
+        Ok(())
     }
 
     /// Reads what follows the scheme of a URL.
@@ -92,9 +144,37 @@ impl Upstream {
         Ok(Upstream { protocol, secure, servers: vec![Place::Tcp { host, port }], path })
     }
 
+    /// Reads what follows the scheme of the URL of a Unix socket: its path, and perhaps a colon and the path to ask for.
+    fn at_socket(protocol: Protocol, rest: &str) -> Result<Upstream, Refusal> {
+        const FORM: &str = "write the absolute path of the socket after ://, as in ws+unix:///run/app.sock, and a path to \
+                            ask for behind a colon, as in ws+unix:///run/app.sock:/rooms";
+        let (socket, path) = match rest.split_once(":/") {
+            Some((socket, path)) => (socket, Some(check_path(&format!("/{path}"))?)),
+            None => (rest, None),
+        };
+        if !socket.starts_with('/') {
+            return Err(Refusal::new("the path of the socket is not absolute", FORM));
+        }
+        if socket.ends_with(['/', ':']) || socket.contains(['?', '#']) || socket.chars().any(char::is_control) {
+            return Err(Refusal::new(format!("{} is not the path of a socket", quoted(socket)), FORM));
+        }
+        if socket.len() > LONGEST_SOCKET {
+            return Err(Refusal::new(
+                format!("the path of the socket has {} bytes, and systems take {LONGEST_SOCKET}", socket.len()),
+                "have the backend make its socket at a shorter path",
+            ));
+        }
+        Ok(Upstream { protocol, secure: false, servers: vec![Place::Unix(socket.into())], path })
+    }
+
     /// Host and port of its first server as they stand in a URL or a `Host` header.
     pub fn authority(&self) -> String {
         self.servers.first().map_or_else(String::new, |server| server.authority(self.secure))
+    }
+
+    /// The URL of ordinary requests to its first server, for this path.
+    pub(super) fn request_url(&self, path: &str) -> String {
+        self.servers.first().map_or_else(String::new, |server| server.url(self.http_scheme(), self.secure, path))
     }
 
     /// The scheme of ordinary requests to it.
@@ -122,11 +202,19 @@ impl Place {
     /// out. A Unix socket has no better name than `localhost`.
     pub fn authority(&self, secure: bool) -> String {
         match self {
-            Place::Tcp { host, port } => {
-                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-                if *port == usual_port(secure) { host } else { format!("{host}:{port}") }
-            }
+            Place::Tcp { host, port } => joined(host, Some(*port), Some(usual_port(secure))),
             Place::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
+    /// The server's URL, with this scheme and path.
+    pub(super) fn url(&self, scheme: &str, secure: bool, path: &str) -> String {
+        match self {
+            Place::Tcp { .. } => format!("{scheme}://{}{path}", self.authority(secure)),
+            Place::Unix(socket) => {
+                let colon = if path.is_empty() { "" } else { ":" };
+                format!("{scheme}+unix://{}{colon}{path}", socket.display())
+            }
         }
     }
 
@@ -149,22 +237,9 @@ impl FromStr for Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.as_deref().unwrap_or_default();
-        for (index, server) in self.servers.iter().enumerate() {
-            f.write_str(if index > 0 { ", " } else { "" })?;
-            match server {
-                Place::Tcp { .. } => {
-                    let (scheme, authority) = (self.protocol.scheme(self.secure), server.authority(self.secure));
-                    write!(f, "{scheme}://{authority}{path}")?;
-                }
-                Place::Unix(socket) => {
-                    let colon = if path.is_empty() { "" } else { ":" };
-                    let scheme = if self.protocol == Protocol::Events { "sse+http" } else { "ws" };
-                    write!(f, "{scheme}+unix://{}{colon}{path}", socket.display())?;
-                }
-            }
-        }
-        Ok(())
+        let (scheme, path) = (self.protocol.scheme(self.secure), self.path.as_deref().unwrap_or_default());
+        let urls = self.servers.iter().map(|server| server.url(scheme, self.secure, path));
+        f.write_str(&urls.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -173,12 +248,15 @@ fn usual_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
 
-/// Refuses a URL that asks for TLS.
-fn no_tls() -> Refusal {
+/// How many bytes the path of a Unix socket may have: `sun_path` of Linux, without the zero at its end.
+const LONGEST_SOCKET: usize = 107;
+
+/// Refuses a URL that asks for TLS where none is spoken.
+fn no_tls_over_unix(scheme: &str) -> Refusal {
+    let plain = if scheme.to_ascii_lowercase().starts_with("sse") { "sse+http" } else { "ws" };
     Refusal::new(
-        "TLS upstreams are served by this version for event streams alone",
-        "write ws://HOST:PORT of the backend's plain port, or of a hop on this machine that speaks TLS to the backend \
-         (stunnel, HAProxy, nginx)",
+        "nobody can listen in on a Unix socket, so no TLS is spoken there",
+        format!("write {plain}+unix:///SOCKET"),
     )
 }
 
@@ -224,102 +302,4 @@ impl fmt::Display for UpstreamHost {
             UpstreamHost::Fixed(host) => host,
         })
     }
-}
-
-/// Takes `HOST` or `HOST:PORT` apart; the host in lower case, an IPv6 address without its brackets.
-///
-/// # Errors
-///
-/// When the text is neither; the refusal says what to write.
-pub fn split_authority(text: &str) -> Result<(String, Option<u16>), Refusal> {
-    if text.contains("://") {
-        return Err(Refusal::new("a host has no scheme", "write the host alone, as in \"tv.example\""));
-    }
-    if text.contains('/') {
-        return Err(Refusal::new("a host has no path", "leave out the / and what follows it"));
-    }
-    let (host, port) = if let Some(bracketed) = text.strip_prefix('[') {
-        let Some((address, port)) = bracketed.split_once(']') else {
-            return Err(Refusal::new("a bracket is not closed", "write [ADDRESS]:PORT, as in \"[::1]:9000\""));
-        };
-        if address.contains('%') {
-            return Err(Refusal::new("an address with a zone is not served", "write a global address, or a name"));
-        }
-        let Ok(address) = address.parse::<Ipv6Addr>() else {
-            return Err(Refusal::new(
-                format!("{} is not an IPv6 address", quoted(address)),
-                "write one, as in \"[::1]:9000\", or leave out the brackets",
-            ));
-        };
-        let port = match port.strip_prefix(':') {
-            None if !port.is_empty() => {
-                return Err(Refusal::new(
-                    format!("{} follows the bracket", quoted(port)),
-                    "write [ADDRESS]:PORT, as in \"[::1]:9000\"",
-                ));
-            }
-            port => port,
-        };
-        (address.to_string(), port)
-    } else {
-        match text.split_once(':') {
-            Some((_, port)) if port.contains(':') => {
-                let example = text.parse::<Ipv6Addr>().unwrap_or(Ipv6Addr::LOCALHOST);
-                return Err(Refusal::new(
-                    "more than one colon",
-                    format!("put an IPv6 address in brackets, as in \"[{example}]\""),
-                ));
-            }
-            Some((host, port)) => (check_name(host)?, Some(port)),
-            None => (check_name(text)?, None),
-        }
-    };
-    Ok((host, port.map(check_port).transpose()?))
-}
-
-fn check_port(port: &str) -> Result<u16, Refusal> {
-    const REMEDY: &str = "write a port from 1 to 65535";
-    if port.is_empty() {
-        return Err(Refusal::new("no port follows the colon", format!("{REMEDY}, or leave out the colon")));
-    }
-    // A sign is part of a number to Rust, not to a URL.
-    match port.parse() {
-        Ok(0) => Err(Refusal::new("port 0 is no port to connect to", REMEDY)),
-        Ok(number) if port.bytes().all(|b| b.is_ascii_digit()) => Ok(number),
-        _ => Err(Refusal::new(format!("{} is not a port", quoted(port)), REMEDY)),
-    }
-}
-
-/// Checks a name or an IPv4 address.
-fn check_name(name: &str) -> Result<String, Refusal> {
-    const FORM: &str = "write a name or an address, as in \"tv.example\" or \"10.0.0.5\"";
-    if name.is_empty() {
-        return Err(Refusal::new("no host", FORM));
-    }
-    if name.contains('*') {
-        return Err(Refusal::new("wildcards are not served", "write one route for each host, or \"*\" alone for any"));
-    }
-    if !name.is_ascii() {
-        return Err(Refusal::new(
-            format!("the host {} has letters outside ASCII", quoted(name)),
-            "write the form that clients send, which begins with xn--",
-        ));
-    }
-    let mut labels = name.strip_suffix('.').unwrap_or(name).split('.');
-    // Underscores are in no host name of RFC 952, yet in many names of containers.
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    if name.len() > 253 || !labels.clone().all(is_label) {
-        return Err(Refusal::new(format!("{} is not a host", quoted(name)), FORM));
-    }
-    // A name whose last label is a number is an address to every resolver, and each has its own idea of "10.1".
-    let numeric = labels.next_back().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
-    if numeric && name.parse::<Ipv4Addr>().is_err() {
-        return Err(Refusal::new(
-            format!("{} is not an IPv4 address", quoted(name)),
-            "write four numbers from 0 to 255, as in \"10.0.0.5\"",
-        ));
-    }
-    Ok(name.to_ascii_lowercase())
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::{DeInteger, DeValue};
@@ -10,8 +11,10 @@ use toml::de::{DeInteger, DeValue};
 use super::events::SendFailure;
 use super::fault::{Refusal, nearest, plain, quoted};
 use super::units;
+use crate::arrival::ForwardedHeader;
 use crate::dialect::sse::{Form, Types};
 use crate::dialect::{BinaryPolicy, Dialect};
+use crate::preamble::Version;
 
 /// Reads a string.
 pub(super) fn text<T>(
@@ -93,6 +96,51 @@ pub(super) fn or_off<T>(
     move |value| match value.as_str() {
         Some(text) if units::is_off(text) => Ok(None),
         _ => read(value).map(Some).map_err(|refusal| refusal.or(&format!("{usual:?} for no limit"))),
+    }
+}
+
+/// Reads what may be absent.
+pub(super) fn or_none<T>(
+    read: impl Fn(&DeValue<'_>) -> Result<T, Refusal>,
+) -> impl Fn(&DeValue<'_>) -> Result<Option<T>, Refusal> {
+    move |value| match value.as_str() {
+        Some(text) if units::is_off(text) => Ok(None),
+        _ => read(value).map(Some).map_err(|refusal| refusal.or("\"none\"")),
+    }
+}
+
+/// Reads the name of a file.
+pub(super) fn file(name: &str) -> Result<PathBuf, Refusal> {
+    if name.is_empty() || name.contains('\0') {
+        return Err(Refusal::new("it is not the name of a file", "write the path of a PEM file"));
+    }
+    Ok(name.into())
+}
+
+/// Reads a version of the PROXY protocol.
+pub(super) fn proxy_version(word: &str) -> Result<Version, Refusal> {
+    let known = [Version::V1, Version::V2].map(Version::name);
+    word.parse().map_err(|_| {
+        // A bare number is one letter away from both.
+        let meant = known.into_iter().find(|name| name.trim_start_matches('v') == word).or(nearest(word, &known));
+        Refusal::unknown("version", word, meant, &known)
+    })
+}
+
+/// Reads the name of a header that tells backends how a client got here.
+pub(super) fn forwarded_header(word: &str) -> Result<ForwardedHeader, Refusal> {
+    let known = ForwardedHeader::ALL.map(ForwardedHeader::name);
+    let same = ForwardedHeader::ALL.into_iter().find(|header| header.name().eq_ignore_ascii_case(word));
+    same.ok_or_else(|| Refusal::unknown("header", word, nearest(word, &known), &known))
+}
+
+/// Reads an address of another program on this machine.
+pub(super) fn terminator(text: &str) -> Result<SocketAddr, Refusal> {
+    match listener(text)? {
+        address if address.port() == 0 => {
+            Err(Refusal::new("port 0 is no port to connect to", "write a port from 1 to 65535"))
+        }
+        address => Ok(address),
     }
 }
 

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::auth;
 use super::drain::Drain;
-use super::entry::{self, Door, Entered, HANDSHAKE_FAILURE};
+use super::entry::{self, Came, Door, Entered, HandedOver};
 use super::passthrough::{self, Upload};
 use super::permits::{Permit, Permits};
 use super::random::Fresh;
@@ -23,7 +23,7 @@ use super::sse::{self, Begun, Feed};
 use super::stream::Stream;
 use super::upstream::{self, Consented};
 use crate::access;
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, Facts};
 use crate::config::{Config, Listener, Protocol, Route};
 use crate::conversation::{Conversation, Output, Side};
 use crate::dialect::Dialect;
@@ -48,12 +48,12 @@ pub struct Shared {
     pub pool: Pool<Upload>,
     /// Connections to backends for what clients send to event streams.
     pub posts: Pool<Feed>,
-    /// The backends.
-    pub servers: Arc<Servers>,
     /// How many connections there are.
     pub permits: Permits,
     /// How often clients have asked for opening handshakes.
     pub handshakes: Handshakes,
+    /// The backends.
+    pub servers: Arc<Servers>,
     /// The shutdown.
     pub drain: Drain,
 }
@@ -62,8 +62,8 @@ pub struct Shared {
 pub enum Ended {
     /// Told so.
     Refused(Refusal),
-    /// Told so in TLS, which is not spoken with it.
-    Alerted(String),
+    /// It speaks something else.
+    Foreign(Foreign),
     /// Told so again; the log has it.
     RefusedAgain(Refusal),
     /// Flash, which asked who may connect.
@@ -76,6 +76,8 @@ pub enum Ended {
 
 /// A connection that is open on both sides.
 struct Open<'s> {
+    /// For the log: who it is.
+    client: Box<str>,
     downstream: (Stream, Vec<u8>),
     upstream: Upstream<'s>,
     conversation: Conversation,
@@ -112,10 +114,17 @@ impl Upstream<'_> {
 /// Serves a client from its first byte to its last.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door: Arc<Door>, shared: Arc<Shared>) {
     // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
-    let Some(open) = Box::pin(open(stream, peer, &mut permit, &door, &shared)).await else { return };
+    let open = match Box::pin(open(stream, peer, &mut permit, &door, &shared)).await {
+        Some(Next::Open(open)) => open,
+        Some(Next::Elsewhere(handed_over)) => {
+            let carried = handed_over.carry(shared.config.timeouts.stall).await;
+            return debug!(client = %peer, "the connection to old_tls ended{}", with(carried.err()));
+        }
+        None => return,
+    };
     let started = Instant::now();
-    let Open { downstream, upstream, conversation, dialect, target, route } = open;
-    debug!(client = %peer, %dialect, %target, %route, "open");
+    let Open { client, downstream, upstream, conversation, dialect, target, route } = *open;
+    debug!(%client, %dialect, %target, %route, "open");
     let watch = shared.drain.watch();
     let carried = match upstream {
         Upstream::WebSocket(Consented { stream, early, lease, .. }) => {
@@ -128,12 +137,25 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door
     };
     let Carried { cause, from_client, from_upstream } = carried;
     info!(
-        client = %peer, %dialect, %target, %route,
+        %client, %dialect, %target, %route,
         ms = started.elapsed().as_millis(),
         client_bytes = from_client.0, client_messages = from_client.1,
         upstream_bytes = from_upstream.0, upstream_messages = from_upstream.1,
         "closed: {}", cause.map(|cause| cause.to_string()).unwrap_or_default(),
     );
+}
+
+/// What becomes of a connection.
+enum Next<'s> {
+    /// It is open.
+    Open(Box<Open<'s>>),
+    /// It is for another program.
+    Elsewhere(HandedOver),
+}
+
+/// An error as the end of a sentence.
+fn with(error: Option<std::io::Error>) -> String {
+    error.map_or_else(String::new, |error| format!(": {error}"))
 }
 
 /// Reads, serves and answers what comes before an open connection, if one follows.
@@ -143,9 +165,10 @@ async fn open<'s>(
     permit: &mut Permit,
     door: &Door,
     shared: &'s Shared,
-) -> Option<Open<'s>> {
+) -> Option<Next<'s>> {
     let entered = match entry::enter(stream, peer, permit, door, shared).await {
-        Ok(entered) => entered?,
+        Ok(Came::Client(entered)) => *entered,
+        Ok(Came::Elsewhere(handed_over)) => return Some(Next::Elsewhere(handed_over)),
         Err((stream, ended)) => {
             part(stream, peer, ended, door).await;
             return None;
@@ -156,17 +179,18 @@ async fn open<'s>(
     loop {
         match shake_hands(&mut stream, &mut buffer, &arrival, deadline, door, shared).await {
             Ok(Greeted::WebSocket(agreed)) => {
-                let (opening, route, upstream) = *agreed;
-                return Some(Open {
+                let Agreement { facts, opening, route, upstream } = *agreed;
+                return Some(Next::Open(Box::new(Open {
+                    client: facts.to_string().into(),
                     downstream: (stream, buffer),
                     conversation: upstream.conversation(&opening, route),
                     upstream,
                     dialect: opening.dialect,
                     target: opening.target.into(),
                     route: route.name.as_str().into(),
-                });
+                })));
             }
-            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, Ends::of(&arrival), shared)).await?,
+            Ok(Greeted::Http) => (stream, buffer) = Box::pin(http(stream, buffer, &arrival, shared)).await?,
             Err(ended) => {
                 part(Some(stream), peer, ended, door).await;
                 return None;
@@ -187,9 +211,9 @@ async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &D
             debug!(%client, status = refusal.status, "refused again: {}", refusal.why);
             refusal.to_bytes()
         }
-        Ended::Alerted(why) => {
-            warn!(%client, "dropped: {why}");
-            HANDSHAKE_FAILURE.to_vec()
+        Ended::Foreign(foreign) => {
+            warn!(%client, "dropped: {foreign}{}", foreign.remedy());
+            foreign.farewell().to_vec()
         }
         Ended::Flash => {
             debug!(%client, "answered a Flash policy request");
@@ -198,21 +222,21 @@ async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &D
         Ended::Silently(why) => return warn!(%client, "dropped: {why}"),
         Ended::Quietly => return debug!(%client, "closed between requests"),
     };
-    if let Some(stream) = stream {
+    if let Some(stream) = stream.filter(|_| !last.is_empty()) {
         tell(stream, &last).await;
     }
 }
 
 /// Serves ordinary requests; returns the connection with what is none, if that comes after them.
-async fn http(stream: Stream, buffer: Vec<u8>, ends: Ends, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
-    match passthrough::serve(stream, buffer, ends, shared).await {
+async fn http(stream: Stream, buffer: Vec<u8>, arrival: &Arrival, shared: &Shared) -> Option<(Stream, Vec<u8>)> {
+    match passthrough::serve(stream, buffer, arrival, shared).await {
         Ok((stream, rest)) if !rest.is_empty() && !shared.drain.has_started() => Some((stream, rest)),
         Ok((stream, _)) => {
             end(stream).await;
             None
         }
         Err(error) => {
-            debug!(client = %ends.client, "HTTP connection ended: {error}");
+            debug!(client = %arrival.client, "HTTP connection ended: {error}");
             None
         }
     }
@@ -221,9 +245,17 @@ async fn http(stream: Stream, buffer: Vec<u8>, ends: Ends, shared: &Shared) -> O
 /// What a client wants.
 enum Greeted<'c> {
     /// Agreed on by both sides, and answered.
-    WebSocket(Box<(Opening, &'c Route, Upstream<'c>)>),
+    WebSocket(Box<Agreement<'c>>),
     /// An ordinary request; it stays in the buffer.
     Http,
+}
+
+/// A handshake performed on both sides.
+struct Agreement<'c> {
+    facts: Facts,
+    opening: Opening,
+    route: &'c Route,
+    upstream: Upstream<'c>,
 }
 
 /// Reads the first request, and if it is an opening handshake performs it on both sides. What the client sent beyond
@@ -237,20 +269,24 @@ async fn shake_hands<'c>(
     shared: &'c Shared,
 ) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
-    let (opening, route, taken) =
+    let (mut opening, route, taken) =
         match greeting(stream, buffer, config, deadline, &door.listener, &shared.drain).await? {
             Received::Opening { opening, route, taken } => (*opening, route, taken),
             _ => return Ok(Greeted::Http),
         };
+    let (facts, bad) = handshake::introduce(&mut opening, buffer, route, arrival, config);
+    for claim in bad {
+        warn!(client = %arrival.client, "ignored: {claim}");
+    }
     buffer.drain(..taken);
     opening.check_early(buffer).map_err(Ended::Refused)?;
-    let client = arrival.client.ip();
-    admit(&opening, route, client, shared)?;
-    let location = route.public_url.location(arrival.is_secure(), &opening.host, &opening.target);
-    let asker = Asker { client, secure: location.starts_with("wss:") };
+    admit(&opening, route, facts.client, shared)?;
+    let location = route.public_url.location(&facts, &opening.host, &opening.target);
+    let asker = Asker { client: facts.client, secure: facts.secure, authority: facts.authority(&opening.host) };
+    let ends = Ends { client: facts.address(), local: arrival.local };
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, arrival, &asker, shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, ends, &asker, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -268,7 +304,7 @@ async fn shake_hands<'c>(
         abandon(upstream, &opening, route).await;
         return Err(ended);
     }
-    Ok(Greeted::WebSocket(Box::new((opening, route, upstream))))
+    Ok(Greeted::WebSocket(Box::new(Agreement { facts, opening, route, upstream })))
 }
 
 /// Whether the client may have its handshake, as far as nobody else must be asked. Only one that goes on to somebody
@@ -286,12 +322,11 @@ fn admit(opening: &Opening, route: &Route, client: IpAddr, shared: &Shared) -> R
 async fn dial<'c>(
     opening: &Opening,
     route: &'c Route,
-    arrival: &Arrival,
+    ends: Ends,
     asker: &Asker,
     shared: &'c Shared,
 ) -> Result<Upstream<'c>, Refusal> {
     let opening = &*auth::pass(opening, route, asker, &shared.config, &shared.servers).await?;
-    let ends = Ends::of(arrival);
     match route.upstream.protocol {
         Protocol::WebSocket => {
             upstream::open(opening, route, ends, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
@@ -317,9 +352,8 @@ async fn greeting<'c>(
         match receive(buffer, config) {
             Received::More => {}
             Received::Refused(refusal) => return Err(Ended::Refused(refusal)),
-            Received::Foreign(Foreign::Tls) => return Err(Ended::Alerted(Foreign::Tls.to_string())),
             Received::Foreign(Foreign::FlashPolicy) if !listener.flash_policy.is_empty() => return Err(Ended::Flash),
-            Received::Foreign(foreign) => return Err(Ended::Silently(foreign.to_string())),
+            Received::Foreign(foreign) => return Err(Ended::Foreign(foreign)),
             received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
         }
         let read = tokio::select! {

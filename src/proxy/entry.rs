@@ -3,14 +3,16 @@
 //! A connection for TLS of old leaves here for the program that speaks it, and never comes further.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use rustls::server;
+use rustls::{ProtocolVersion, ServerConnection, server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::StartHandshake;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::connection::{Ended, Shared};
 use super::listen;
@@ -22,11 +24,8 @@ use crate::arrival::{Arrival, OwnTls};
 use crate::config::{Listener, OldTls};
 use crate::hello::{self, Offer};
 use crate::http::Refusal;
-use crate::preamble;
+use crate::preamble::{self, Preamble, TlsFacts};
 use crate::sniff::{self, First};
-
-/// A fatal alert (RFC 8446 §6), in a record that every version reads: handshake_failure.
-pub const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 40];
 
 /// A listener, and what it speaks TLS with.
 #[derive(Debug)]
@@ -35,6 +34,32 @@ pub struct Door {
     pub listener: Listener,
     /// None where it speaks TCP alone.
     pub tls: Option<Acceptor>,
+}
+
+/// What a connection is.
+pub enum Came {
+    /// A client's, to be served.
+    Client(Box<Entered>),
+    /// For another program.
+    Elsewhere(HandedOver),
+}
+
+/// A connection that is carried to another program as it is.
+pub struct HandedOver {
+    client: TcpStream,
+    terminator: TcpStream,
+    /// What stands before all that is carried.
+    first: Vec<u8>,
+}
+
+impl HandedOver {
+    /// Carries it until both are done.
+    ///
+    /// # Errors
+    /// One of the two broke, or took nothing for `stall`.
+    pub fn carry(self, stall: Duration) -> impl Future<Output = io::Result<()>> {
+        tunnel(self.client, self.terminator, self.first, stall)
+    }
 }
 
 /// A client whose own bytes come next.
@@ -58,7 +83,7 @@ struct Entry<'s> {
     shared: &'s Shared,
 }
 
-/// Takes a connection in. None when it was for somebody else, and is over.
+/// Takes a connection in.
 ///
 /// # Errors
 /// Why it is no client's, with the connection if it has to be told.
@@ -68,16 +93,16 @@ pub async fn enter(
     permit: &mut Permit,
     door: &Door,
     shared: &Shared,
-) -> Result<Option<Entered>, (Option<Stream>, Ended)> {
+) -> Result<Came, (Option<Stream>, Ended)> {
     let Ok(local) = stream.local_addr() else { return Err((None, Ended::Quietly)) };
     let mut entry = Entry {
         stream,
         buffer: Vec::new(),
-        arrival: Arrival::new(peer, local),
+        arrival: Arrival::new(peer, local, None),
         deadline: Instant::now() + shared.config.timeouts.head,
         shared,
     };
-    let fronted = crate::arrival::contains(&door.listener.proxy_protocol, peer.ip());
+    let fronted = crate::arrival::is_in(&door.listener.proxy_protocol, peer.ip());
     if fronted {
         entry.read_preamble().await.map_err(|ended| (None, ended))?;
     }
@@ -86,7 +111,7 @@ pub async fn enter(
         return Err((None, Ended::Silently(why.into())));
     }
     match &door.tls {
-        None => Ok(Some(entry.plain())),
+        None => Ok(Came::Client(Box::new(entry.plain()))),
         Some(acceptor) => entry.encrypted(acceptor).await,
     }
 }
@@ -120,7 +145,8 @@ impl Entry<'_> {
             match preamble::read(&self.buffer) {
                 Ok(Some((preamble, taken))) => {
                     self.buffer.drain(..taken);
-                    self.arrival.announced(preamble);
+                    let Arrival { client, local, .. } = self.arrival;
+                    self.arrival = Arrival::new(client, local, Some(preamble));
                     return Ok(());
                 }
                 Ok(None) => self.read("PROXY preamble").await?,
@@ -133,7 +159,7 @@ impl Entry<'_> {
     }
 
     /// Reads the ClientHello, and goes on as it asks.
-    async fn encrypted(mut self, acceptor: &Acceptor) -> Result<Option<Entered>, (Option<Stream>, Ended)> {
+    async fn encrypted(mut self, acceptor: &Acceptor) -> Result<Came, (Option<Stream>, Ended)> {
         let offer = loop {
             match hello::offered(&self.buffer) {
                 Ok(Some(offer)) => break offer,
@@ -143,10 +169,9 @@ impl Entry<'_> {
         };
         match &acceptor.settings().old {
             Some(old) if !offer.modern => {
-                self.hand_over(old, &offer).await;
-                Ok(None)
+                self.hand_over(old, &offer).await.map(Came::Elsewhere).map_err(|ended| (None, ended))
             }
-            _ => self.speak(acceptor, &offer).await.map(Some),
+            _ => self.speak(acceptor, &offer).await.map(|entered| Came::Client(Box::new(entered))),
         }
     }
 
@@ -195,13 +220,27 @@ impl Entry<'_> {
             Err(_) => return Err(failed(&"it was not finished within timeouts.head")),
         };
         let connection = stream.get_ref().1;
-        self.arrival.encrypted(OwnTls {
+        self.arrival.own_tls = Some(OwnTls {
             server_name: connection.server_name().map(str::to_owned),
-            version: connection.protocol_version(),
+            alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
+            facts: facts(connection),
         });
         let (arrival, deadline) = (self.arrival, self.deadline);
         Ok(Entered { stream: Stream::Accepted(Box::new(stream)), buffer: Vec::new(), arrival, deadline })
     }
+}
+
+/// What backends can be told of TLS, in OpenSSL's words.
+fn facts(connection: &ServerConnection) -> TlsFacts {
+    let version = connection.protocol_version().map(|version| match version {
+        ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
+        ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
+        other => format!("{other:?}"),
+    });
+    let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+    // A certificate that was shown was verified, or there would be no connection.
+    let shown = connection.peer_certificates().is_some_and(|chain| !chain.is_empty());
+    TlsFacts { version, cipher: suite.map(str::to_owned), client_cn: None, client_cert: shown, verified: shown }
 }
 
 /// Why a TLS handshake came to nothing, for the log.
@@ -218,27 +257,23 @@ fn tls_failure(error: &dyn fmt::Display, offer: &Offer) -> String {
 }
 
 impl Entry<'_> {
-    /// Carries the connection to the program that speaks the TLS of old, until both are done.
-    async fn hand_over(self, old: &OldTls, offer: &Offer) {
+    /// Connects to the program that speaks the TLS of old.
+    async fn hand_over(self, old: &OldTls, offer: &Offer) -> Result<HandedOver, Ended> {
         let Entry { stream, buffer, arrival, shared, .. } = self;
-        let client = arrival.client;
-        let timeouts = &shared.config.timeouts;
-        let terminator = match timeout(timeouts.connect, TcpStream::connect(old.address)).await {
+        let unreached = |why: &dyn fmt::Display| {
+            Ended::Silently(format!("old_tls, at {}, cannot be reached: {why}; is it running?", old.address))
+        };
+        let terminator = match timeout(shared.config.timeouts.connect, TcpStream::connect(old.address)).await {
             Ok(Ok(terminator)) => terminator,
-            Ok(Err(error)) => return unreached(client, old, &error),
-            Err(_) => return unreached(client, old, &"it did not take the connection within timeouts.connect"),
+            Ok(Err(error)) => return Err(unreached(&error)),
+            Err(_) => return Err(unreached(&"it did not take the connection within timeouts.connect")),
         };
         listen::tune(&terminator);
+        let Arrival { client, local, .. } = arrival;
         debug!(%client, terminator = %old.address, "handed over: it knows no more than {}", offer.version);
-        let mut first = old.send_proxy.map_or_else(Vec::new, |version| arrival.to_preamble().write(version));
+        let told = Preamble::of(client, local);
+        let mut first = old.send_proxy.map_or_else(Vec::new, |version| told.write(version));
         first.extend_from_slice(&buffer);
-        drop(buffer);
-        if let Err(error) = tunnel(stream, terminator, first, timeouts.stall).await {
-            debug!(%client, terminator = %old.address, "ended: {error}");
-        }
+        Ok(HandedOver { client: stream, terminator, first })
     }
-}
-
-fn unreached(client: SocketAddr, old: &OldTls, error: &dyn fmt::Display) {
-    warn!(%client, terminator = %old.address, "dropped: old_tls cannot be reached: {error}; is it running?");
 }

@@ -145,9 +145,9 @@ impl Server {
             others.push(thread::Builder::new().name(name).spawn(move || worker.run(sockets))?);
         }
         let worker = Worker::new(common)?;
-        let (servers, drain) = (Arc::clone(&worker.common.servers), &worker.common.drain);
+        let Common { servers, drain, .. } = &worker.common;
         worker.runtime.spawn(renew(doors, drain.watch()));
-        worker.runtime.spawn(servers::health::watch(servers, drain.watch()));
+        worker.runtime.spawn(servers::health::watch(Arc::clone(servers), drain.watch()));
         let mut result = worker.run(own);
         for thread in others {
             result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))));

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue};
+use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use tokio::time::{Instant, sleep_until};
@@ -22,8 +21,9 @@ use super::servers::pool::{self, Pool, Unanswered};
 use super::servers::{Ends, Group, Lease, Seeker, Servers};
 use super::stream::Stream;
 use crate::access;
+use crate::arrival::{Arrival, is_claim};
 use crate::config::{Config, Route};
-use crate::http::Refusal;
+use crate::http::{Field, Fields, Refusal};
 
 /// What hyper reads and writes at once, in bytes, at most; its own default.
 const MIN_BUFFER: usize = 400 << 10;
@@ -100,6 +100,7 @@ type Passing = (Response<Either<Incoming, Full<Bytes>>>, Option<Lease>);
 
 /// What the requests of one client's connection have in common.
 struct Client {
+    arrival: Arrival,
     ends: Ends,
     config: Arc<Config>,
     servers: Arc<Servers>,
@@ -123,12 +124,18 @@ impl Client {
 ///
 /// # Errors
 /// The client sent what hyper cannot read, or went away.
-pub async fn serve(stream: Stream, buffer: Vec<u8>, ends: Ends, shared: &Shared) -> hyper::Result<(Stream, Vec<u8>)> {
+pub async fn serve(
+    stream: Stream,
+    buffer: Vec<u8>,
+    arrival: &Arrival,
+    shared: &Shared,
+) -> hyper::Result<(Stream, Vec<u8>)> {
     let config = &shared.config;
     let progress = Arc::new(Progress::default());
     let gate = Gate::new(stream, buffer, Arc::clone(config), Arc::clone(&progress));
     let client = Arc::new(Client {
-        ends,
+        arrival: arrival.clone(),
+        ends: Ends::of(arrival),
         config: Arc::clone(config),
         servers: Arc::clone(&shared.servers),
         shared: shared.pool.clone(),
@@ -168,8 +175,8 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     let (mut parts, body) = request.into_parts();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let route = match way(&client.config, client.ends.client.ip(), host, target) {
-        Ok(route) => route,
+    let (route, told) = match way(client, &parts.headers, host, target) {
+        Ok(way) => way,
         Err(refusal) => {
             return answer(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN), &refusal.why);
         }
@@ -181,7 +188,8 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let order = group.order(&Seeker::new(route, client.ends, target, cookies));
     // The auth server is asked at opening handshakes alone, but nobody may speak for it here either.
-    parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name));
+    parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name) && !is_claim(name));
+    parts.headers.extend(told);
     parts.uri = uri;
     parts.version = Version::HTTP_11;
     // The backend's time begins when it has been asked in full: an upload may take as long as it moves.
@@ -223,14 +231,29 @@ fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, rou
     }
 }
 
-/// The way of a request, if this client may go it.
-fn way<'c>(config: &'c Config, client: IpAddr, host: &str, target: &str) -> Result<&'c Route, Refusal> {
+/// Header fields in their order.
+type Lines = Vec<(HeaderName, HeaderValue)>;
+
+/// The way of a request, if this client may go it, and what its backend is told of the client.
+fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) -> Result<(&'c Route, Lines), Refusal> {
+    let Client { arrival, config, .. } = client;
     let nowhere = || Refusal::new(404, "no route matches this host and path");
     let route = config.route(host, target).ok_or_else(nowhere)?;
-    access::check_client(route, client).inspect_err(|refusal| {
-        warn!(%client, status = refusal.status, "refused: {}", refusal.logged());
+    let fields: Fields<'_> =
+        headers.iter().map(|(name, value)| Field { name: name.as_str(), value: value.as_bytes() }).collect();
+    let (mut facts, bad) = arrival.facts(&fields, &config.forwarded.trusted);
+    for claim in bad {
+        warn!(client = %arrival.client, "ignored: {claim}");
+    }
+    access::check_client(route, facts.client).inspect_err(|refusal| {
+        warn!(client = %facts.client, status = refusal.status, "refused: {}", refusal.logged());
     })?;
-    Ok(route)
+    route.public_url.overrule(&mut facts);
+    let told = arrival.outgoing(&facts, &fields, &config.forwarded.headers);
+    let told = told.into_iter().filter_map(|(name, value)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(&value).ok()?))
+    });
+    Ok((route, told.collect()))
 }
 
 /// Those of the headers that are not for this hop alone and that `may` go on, in their order; hyper frames the body anew.

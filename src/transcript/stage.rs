@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Ending;
 use super::events::Events;
 use super::script::{Beat, Cue, Expected, SIDES, Speech, index};
+use crate::arrival::Facts;
 use crate::config::{Config, Protocol, Route, UpstreamHost};
 use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
 use crate::dialect::Dialect;
@@ -152,7 +153,11 @@ impl<'c> Stage<'c> {
     fn greet(&mut self, buffer: Vec<u8>) {
         match receive(&buffer, self.config) {
             Received::More => self.scene = Scene::Greeting { buffer },
-            Received::Foreign(_) => self.ear(Side::Downstream).drop_stream(),
+            Received::Foreign(foreign) => {
+                let ear = self.ear(Side::Downstream);
+                ear.heard.extend(foreign.farewell());
+                ear.drop_stream();
+            }
             Received::Refused(refusal) => self.refuse(&refusal),
             Received::Http { .. } => self.request = true,
             Received::Opening { opening, route, taken } => {
@@ -231,7 +236,7 @@ impl<'c> Stage<'c> {
         from_client: Vec<u8>,
         from_upstream: Vec<u8>,
     ) {
-        let location = route.public_url.location(false, &opening.host, &opening.target);
+        let location = location(route, &opening);
         let answer = opening.answer(&agreed, &location);
         self.ear(Side::Downstream).heard.extend(answer);
         if matches!(opening.proof, Proof::Numbers(..)) {
@@ -489,12 +494,19 @@ fn plain_consent() -> String {
     )
 }
 
+/// What a client is told of where it is, of whom no more is known than its request.
+fn location(route: &Route, opening: &Opening) -> String {
+    let mut facts = Facts::default();
+    route.public_url.overrule(&mut facts);
+    route.public_url.location(&facts, &opening.host, &opening.target)
+}
+
 /// The beats of both handshakes in their plainest form.
 pub(super) fn plain_beats(line: usize, dialect: Dialect, config: &Config) -> Result<[Beat; 2], String> {
     const KEY: [u8; KEY3] = *b"^n:ds[4U";
     let (opening, agreed, route) = plain_opening(dialect, config)?;
     let mut asks = plain_request(dialect, &route.path).into_bytes();
-    let mut told = opening.answer(&agreed, &route.public_url.location(false, &opening.host, &opening.target));
+    let mut told = opening.answer(&agreed, &location(route, &opening));
     if let Some(digest) = opening.challenge_answer(KEY) {
         asks.extend(KEY);
         told.extend(digest);

@@ -94,7 +94,7 @@ fn a_server_may_have_an_ipv6_address_or_a_name_of_both_families() {
 #[test]
 fn a_name_that_nobody_knows_is_a_server_that_is_away() {
     let here = Host::new(3);
-    let unknown = Place::Tcp { host: "nobody.invalid".into(), port: 80 };
+    let unknown = Place::Tcp { host: "nobody.invalid".into(), port: here.address.port() };
     let both = proxy(vec![unknown.clone(), here.place()], |_| {});
     (0..3).for_each(|_| assert_eq!(host_of(&both, 1, "/", &[]), 3));
     let nowhere = proxy(vec![unknown], |_| {});

@@ -7,6 +7,8 @@ mod support;
 #[allow(dead_code)]
 mod certificates;
 
+mod access;
+mod auth;
 mod backends;
 mod closing;
 mod command;

@@ -10,12 +10,14 @@ use crate::http::{self, Refusal, Response};
 pub type Granted = (String, Vec<u8>);
 
 /// What is known of a client besides its head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Asker {
     /// Its address.
     pub client: IpAddr,
     /// Whether it came over TLS.
     pub secure: bool,
+    /// The host and port of its URL.
+    pub authority: String,
 }
 
 /// The headers in which the question itself stands. What a client says in them it says of its own making.
@@ -43,14 +45,14 @@ impl Opening {
         let client = asker.client.to_canonical().to_string();
         // A handshake is a request of HTTP, and these servers know no other schemes.
         let scheme = if asker.secure { "https" } else { "http" };
-        let url = format!("{scheme}://{}{}", self.host, self.target);
+        let url = format!("{scheme}://{}{}", asker.authority, self.target);
         for (name, value) in [
             ("X-Original-URI", &*self.target),
             ("X-Original-URL", &*url),
             ("X-Original-Method", "GET"),
             ("X-Forwarded-Method", "GET"),
             ("X-Forwarded-Proto", scheme),
-            ("X-Forwarded-Host", &*self.host),
+            ("X-Forwarded-Host", &*asker.authority),
             ("X-Forwarded-Uri", &*self.target),
             ("X-Forwarded-For", &*client),
             ("X-Real-IP", &*client),
@@ -101,7 +103,7 @@ mod tests {
     }
 
     fn asker(client: &str, secure: bool) -> Asker {
-        Asker { client: client.parse().expect("an address"), secure }
+        Asker { client: client.parse().expect("an address"), secure, authority: "tv:8080".to_owned() }
     }
 
     #[test]
@@ -143,7 +145,7 @@ mod tests {
         assert!(asked.contains("\r\nX-Forwarde: kept\r\n"), "{asked}");
         assert!(asked.contains("\r\nX-Forwarded-For: 2001:db8::1\r\n"), "{asked}");
         assert!(asked.contains("\r\nX-Forwarded-Proto: https\r\n"), "{asked}");
-        assert!(asked.contains("\r\nX-Original-URL: https://tv/live?set=42\r\n"), "{asked}");
+        assert!(asked.contains("\r\nX-Original-URL: https://tv:8080/live?set=42\r\n"), "{asked}");
     }
 
     fn judged(status: &str, lines: &str) -> Result<Vec<Granted>, Refusal> {

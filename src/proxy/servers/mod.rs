@@ -313,7 +313,7 @@ impl Servers {
     }
 
     fn ways(&self, route: &Route) -> &Ways {
-        let found = self.routes.iter().find(|ways| self.groups[ways.upstream].route == *route);
+        let found = self.routes.iter().find(|ways| self.groups[ways.upstream].route.name == route.name);
         found.expect("every route is one of the configuration's")
     }
 
