@@ -9,6 +9,7 @@ mod certificates;
 
 mod access;
 mod auth;
+mod backends;
 mod closing;
 mod command;
 mod events;
@@ -25,3 +26,4 @@ mod replay;
 mod servers;
 mod streaming;
 mod tls;
+mod upstream_tls;

@@ -86,6 +86,10 @@ fn a_path_or_a_cookie_keeps_its_server_whoever_asks() {
         assert_eq!(host_of(&hall.proxy, 2, target, &[]), *host);
         assert_eq!(page_of(&hall.proxy, 3, target, ""), *host);
         assert_eq!(page_of(&hall.proxy, 3, &format!("http://tv{target}"), ""), *host);
+        let mut old = from(&hall.proxy, 4);
+        old.say(opening(Dialect::Rfc6455, &format!("http://tv.example:8080{target}"), &[]));
+        assert!(old.head().starts_with("HTTP/1.1 101 "));
+        assert_eq!(old.hear(3)[2], b'0' + u8::try_from(*host).expect("a digit"));
     }
     let hall = Hall::new(3, |config| config.routes[0].balance = Balance::Cookie("id".into()));
     let mut seen = Vec::new();
