@@ -187,3 +187,51 @@ fn lists_of_clients_and_rates_go_by_the_address_that_is_believed() {
     }
     stage.backend.saw_nobody();
 }
+
+#[test]
+fn a_preamble_for_the_backend_tells_of_the_client_that_is_believed() {
+    let authority = Authority::new("passed-on");
+    let files = authority.files("localhost", &["localhost"]);
+    let stage = Stage::with(|config| {
+        trusting(config);
+        tls::speaks(config, &[&files]);
+        config.routes[0].send_proxy = Some(Version::V2);
+    });
+    let door = tls::through_tls_after(Vec::new(), stage.proxy.address, "localhost", &authority);
+    let heard = |wire: &mut Wire| {
+        let head = wire.hear(16);
+        let length = usize::from(u16::from_be_bytes([head[14], head[15]]));
+        let whole = [head, wire.hear(length)].concat();
+        hybridge::preamble::read(&whole).expect("a preamble").expect("a whole one").0
+    };
+    // One client's connection, which a trusted front uses for several clients of its own.
+    let (mut client, mut kept) = (Wire::connect(door), Vec::new());
+    for (claim, expected) in [
+        ("X-Forwarded-For: 203.0.113.9", "203.0.113.9"),
+        ("X-Forwarded-For: 203.0.113.10", "203.0.113.10"),
+        ("X-Forwarded-For: 203.0.113.10", ""),
+    ] {
+        client.say(head("GET /page HTTP/1.1", &["Host: tv.example:8080", claim]));
+        if expected.is_empty() {
+            // The same client once more: the connection it had is still good.
+            assert!(stage.backend.try_accept(ms(300)).is_none());
+            break;
+        }
+        let mut upstream = stage.backend.accept();
+        let told = heard(&mut upstream);
+        assert_eq!(told.source.expect("a client").0.ip(), expected.parse::<IpAddr>().expect("an address"));
+        upstream.head();
+        upstream.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        client.hear_until("\r\n\r\nok");
+        kept.push(upstream);
+    }
+    let mut client = Wire::connect(door);
+    client.say(opening(Dialect::Hixie76, "/", &[]));
+    let mut upstream = stage.backend.accept();
+    let told = heard(&mut upstream);
+    assert!(matches!(told.tls, Tls::Encrypted(ref facts) if facts.version.as_deref() == Some("TLSv1.3")), "{told:?}");
+    assert_eq!(told.authority.as_deref(), Some("localhost"));
+    assert_eq!(told.alpn.as_deref(), Some(&b"http/1.1"[..]));
+    upstream.agrees(&[]);
+    assert!(client.head().contains("Sec-WebSocket-Location: wss://"));
+}
