@@ -16,7 +16,7 @@ pub enum First {
     More,
     /// HTTP, after so many bytes of stray line ends.
     Http(usize),
-    /// Another protocol, or none. There is nothing to answer that its peer would understand.
+    /// Another protocol, or none.
     Foreign(Foreign),
 }
 
@@ -38,14 +38,38 @@ pub enum Foreign {
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Foreign::Proxy => "a PROXY protocol preamble, from a peer that the listener's proxy_protocol does not name",
-            Foreign::Tls => "a TLS handshake, and the listener has no certificates",
-            Foreign::Http2 => "HTTP/2 with prior knowledge, which is not served",
-            Foreign::FlashPolicy => "a Flash policy request, and the listener has no flash_policy to answer with",
+            Foreign::Proxy => "a PROXY protocol preamble",
+            Foreign::Tls => "a TLS handshake",
+            Foreign::Http2 => "HTTP/2 with prior knowledge",
+            Foreign::FlashPolicy => "a Flash policy request",
             Foreign::Garbage => "neither HTTP nor anything else known",
         })
     }
 }
+
+impl Foreign {
+    /// Why a listener does not serve it, as the end of a sentence.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Foreign::Proxy => ", from a peer that the listener's proxy_protocol does not name",
+            Foreign::Tls => ", and the listener has no certificates",
+            Foreign::Http2 => ", which is not served",
+            Foreign::FlashPolicy => ", and the listener has no flash_policy to answer with",
+            Foreign::Garbage => "",
+        }
+    }
+
+    /// What its peer is told before the connection ends, in its own protocol.
+    pub fn farewell(self) -> &'static [u8] {
+        match self {
+            Foreign::Tls => &HANDSHAKE_FAILURE,
+            _ => &[],
+        }
+    }
+}
+
+/// A fatal alert (RFC 8446 §6), in a record that every version reads: handshake_failure.
+const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 40];
 
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const SIGNATURES: [(&[u8], Foreign); 5] = [

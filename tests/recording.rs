@@ -252,7 +252,7 @@ fn times_ends_and_words_are_written() {
     assert_eq!(scribe.heading().1, "20261122T060318.123Z-tls-192.0.2.7-51234");
     assert_eq!(
         paper.read(&mut scribe).to_string(),
-        "# 2026-11-22T06:03:18.123Z: 192.0.2.7:51234 to tv:9000, taken for no client: a TLS handshake on a plain listener\n\
+        "# 2026-11-22T06:03:18.123Z: 192.0.2.7:51234 to tv:9000, taken for no client: a TLS handshake\n\
          pause           3ms\nclient says     \"\\x16\\x03\\x01\"\npause           0ms\nclient says     \"a\"\n\
          client hears    \"b\"\npause           1ms\n# so\\nfar\npause           86400000ms\npause           3599996ms\n\
          client ends\n# the server broke the connection off\nclient hears    end\n"

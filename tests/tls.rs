@@ -149,7 +149,7 @@ fn authorities_that_cannot_be_read_are_named() {
         let trusted = Tls::new(&Trust::File(file.into()), None);
         trusted.map(|_| ()).expect_err("the file is no good").to_string()
     };
-    assert!(said("no/such/file.pem").starts_with("cannot read the CA file no/such/file.pem: No such file"));
+    assert!(said("no/such/file.pem").starts_with("no/such/file.pem: it cannot be read (No such file"));
     assert!(said("Cargo.toml").contains("there is no certificate in it"), "{}", said("Cargo.toml"));
     assert!(matches!(Tls::new(&Trust::File("Cargo.toml".into()), None), Err(TrustError::File(..))));
 }
@@ -266,7 +266,7 @@ fn events_messages_and_pages_come_and_go_over_tls() {
     }
     let (proxy, drain) = serve(None, false);
     let told = heard(proxy, client, "authority");
-    assert!(told.starts_with("HTTP/1.1 502 Bad Gateway\r\n") && told.contains("over TLS"), "{told}");
+    assert!(told.starts_with("HTTP/1.1 502 Bad Gateway\r\n") && !told.contains("127.0.0.1"), "{told}");
     assert!(heard(proxy, page, "\r\n\r\n").starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
     drain.start();
 }

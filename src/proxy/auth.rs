@@ -9,10 +9,9 @@ use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::connection::Shared;
-use super::servers::{self, Ends, Reached};
+use super::servers::{Seeker, Servers};
 use crate::access;
-use crate::config::{Auth, Route, Upstream};
+use crate::config::{Auth, Config, Route, Upstream};
 use crate::dialect::opening::Opening;
 use crate::dialect::opening::auth::{Asker, Granted, unjudged};
 use crate::handshake::auth_answer;
@@ -27,12 +26,12 @@ pub async fn pass<'o>(
     opening: &'o Opening,
     route: &Route,
     asker: &Asker,
-    ends: Ends,
-    shared: &Shared,
+    config: &Config,
+    servers: &Servers,
 ) -> Result<Cow<'o, Opening>, Refusal> {
     let Some(auth) = &route.auth else { return Ok(Cow::Borrowed(opening)) };
     let silent = || unjudged("it did not answer within timeouts.auth");
-    let asked = timeout(shared.config.timeouts.auth, ask(opening, route, auth, asker, ends, shared)).await;
+    let asked = timeout(config.timeouts.auth, ask(opening, route, auth, asker, config, servers)).await;
     let granted = asked.unwrap_or_else(|_| Err(silent())).map_err(|refusal| named(refusal, &auth.server))?;
     let mut opening = opening.clone();
     // Its answer was read, so its headers can be written.
@@ -45,17 +44,17 @@ async fn ask(
     route: &Route,
     auth: &Auth,
     asker: &Asker,
-    ends: Ends,
-    shared: &Shared,
+    config: &Config,
+    servers: &Servers,
 ) -> Result<Vec<Granted>, Refusal> {
     let broken = |error: io::Error| unjudged(format!("it broke off: {error}"));
-    let group = shared.servers.of_auth(route);
-    let connecting = shared.servers.connect(group, &servers::Asker::opening(opening, route, ends), None).await;
+    let group = servers.of_auth(route).ok_or_else(|| unjudged("the route has none"))?;
+    let connecting = servers.connect(group, &Seeker::ourselves(), None).await;
     // To whoever connects, every server is an upstream.
-    let Reached { mut stream, .. } =
-        connecting.map_err(|refusal| unjudged(refusal.why.replacen("the upstream", "it", 1)))?;
+    let reached = connecting.map_err(|refusal| unjudged(refusal.logged().replacen("the upstream", "it", 1)))?;
+    let (mut stream, _lease) = (reached.stream, reached.lease);
     let target = auth.server.path.as_deref().unwrap_or("/");
-    let request = opening.auth_request(target, &auth.server.authority(), asker);
+    let request = opening.auth_request(target, group.authority(reached.server), asker);
     stream.write_all(&request).await.map_err(broken)?;
     stream.flush().await.map_err(broken)?;
     let mut answer = Vec::with_capacity(1024);
@@ -63,7 +62,7 @@ async fn ask(
         if stream.read_buf(&mut answer).await.map_err(broken)? == 0 {
             return Err(broken(io::ErrorKind::UnexpectedEof.into()));
         }
-        if let Some(granted) = auth_answer(&answer, &auth.headers, &shared.config.limits)? {
+        if let Some(granted) = auth_answer(&answer, &auth.headers, &config.limits)? {
             return Ok(granted);
         }
     }

@@ -11,14 +11,14 @@ use tracing::{debug, info, warn};
 
 use super::auth;
 use super::drain::Drain;
-use super::entry::{self, Came, Door, Entered, HANDSHAKE_FAILURE, HandedOver};
+use super::entry::{self, Came, Door, Entered, HandedOver};
 use super::passthrough::{self, Upload};
 use super::permits::{Permit, Permits};
 use super::random::Fresh;
 use super::rate::Handshakes;
 use super::relay::{Carried, relay};
 use super::servers::pool::Pool;
-use super::servers::{Ends, Servers};
+use super::servers::{Guest, Servers};
 use super::sse::{self, Begun, Feed};
 use super::stream::Stream;
 use super::upstream::{self, Consented};
@@ -62,8 +62,8 @@ pub struct Shared {
 pub enum Ended {
     /// Told so.
     Refused(Refusal),
-    /// Told so in TLS, which is not spoken with it.
-    Alerted(String),
+    /// It speaks something else.
+    Foreign(Foreign),
     /// Told so again; the log has it.
     RefusedAgain(Refusal),
     /// Flash, which asked who may connect.
@@ -211,9 +211,9 @@ async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &D
             debug!(%client, status = refusal.status, "refused again: {}", refusal.why);
             refusal.to_bytes()
         }
-        Ended::Alerted(why) => {
-            warn!(%client, "dropped: {why}");
-            HANDSHAKE_FAILURE.to_vec()
+        Ended::Foreign(foreign) => {
+            warn!(%client, "dropped: {foreign}{}", foreign.remedy());
+            foreign.farewell().to_vec()
         }
         Ended::Flash => {
             debug!(%client, "answered a Flash policy request");
@@ -222,7 +222,7 @@ async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &D
         Ended::Silently(why) => return warn!(%client, "dropped: {why}"),
         Ended::Quietly => return debug!(%client, "closed between requests"),
     };
-    if let Some(stream) = stream {
+    if let Some(stream) = stream.filter(|_| !last.is_empty()) {
         tell(stream, &last).await;
     }
 }
@@ -283,10 +283,10 @@ async fn shake_hands<'c>(
     admit(&opening, route, facts.client, shared)?;
     let location = route.public_url.location(&facts, &opening.host, &opening.target);
     let asker = Asker { client: facts.client, secure: facts.secure, authority: facts.authority(&opening.host) };
-    let ends = Ends { client: facts.address(), local: arrival.local };
+    let guest = Guest::new(arrival, &facts, route);
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, ends, &asker, shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, guest, &asker, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -322,17 +322,17 @@ fn admit(opening: &Opening, route: &Route, client: IpAddr, shared: &Shared) -> R
 async fn dial<'c>(
     opening: &Opening,
     route: &'c Route,
-    ends: Ends,
+    guest: Guest,
     asker: &Asker,
     shared: &'c Shared,
 ) -> Result<Upstream<'c>, Refusal> {
-    let opening = &*auth::pass(opening, route, asker, ends, shared).await?;
+    let opening = &*auth::pass(opening, route, asker, &shared.config, &shared.servers).await?;
     match route.upstream.protocol {
         Protocol::WebSocket => {
-            upstream::open(opening, route, ends, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
+            upstream::open(opening, route, guest, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
         }
         Protocol::Events => {
-            let begun = sse::open(opening, route, ends, shared).await?;
+            let begun = sse::open(opening, route, guest, shared).await?;
             Ok(Upstream::Events(Box::new(begun)))
         }
     }
@@ -352,9 +352,8 @@ async fn greeting<'c>(
         match receive(buffer, config) {
             Received::More => {}
             Received::Refused(refusal) => return Err(Ended::Refused(refusal)),
-            Received::Foreign(Foreign::Tls) => return Err(Ended::Alerted(Foreign::Tls.to_string())),
             Received::Foreign(Foreign::FlashPolicy) if !listener.flash_policy.is_empty() => return Err(Ended::Flash),
-            Received::Foreign(foreign) => return Err(Ended::Silently(foreign.to_string())),
+            Received::Foreign(foreign) => return Err(Ended::Foreign(foreign)),
             received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
         }
         let read = tokio::select! {

@@ -27,9 +27,6 @@ use crate::http::Refusal;
 use crate::preamble::{self, Preamble, TlsFacts};
 use crate::sniff::{self, First};
 
-/// A fatal alert (RFC 8446 §6), in a record that every version reads: handshake_failure.
-pub const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 40];
-
 /// A listener, and what it speaks TLS with.
 #[derive(Debug)]
 pub struct Door {

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::random;
-use super::servers::{Asker, Ends, Lease, Reached, Servers};
+use super::servers::{Guest, Lease, Reached, Seeker, Servers};
 use super::stream::Stream;
 use crate::config::{Config, Route};
 use crate::dialect::hybi;
@@ -33,13 +33,13 @@ pub struct Consented {
 pub async fn open(
     opening: &Opening,
     route: &Route,
-    ends: Ends,
+    guest: Guest,
     config: &Config,
     servers: &Servers,
 ) -> Result<Consented, Refusal> {
     let group = servers.of(route);
-    let asker = Asker::opening(opening, route, ends);
-    let Reached { mut stream, lease, server } = servers.connect(group, &asker, None).await?;
+    let seeker = Seeker::opening(opening, route, guest);
+    let Reached { mut stream, lease, server } = servers.connect(group, &seeker, None).await?;
     let host = group.host(server);
     match timeout(config.timeouts.handshake, shake_hands(&mut stream, opening, route, host, config)).await {
         Ok(Ok((agreed, early))) => Ok(Consented { stream, agreed, early, lease }),

@@ -153,7 +153,11 @@ impl<'c> Stage<'c> {
     fn greet(&mut self, buffer: Vec<u8>) {
         match receive(&buffer, self.config) {
             Received::More => self.scene = Scene::Greeting { buffer },
-            Received::Foreign(_) => self.ear(Side::Downstream).drop_stream(),
+            Received::Foreign(foreign) => {
+                let ear = self.ear(Side::Downstream);
+                ear.heard.extend(foreign.farewell());
+                ear.drop_stream();
+            }
             Received::Refused(refusal) => self.refuse(&refusal),
             Received::Http { .. } => self.request = true,
             Received::Opening { opening, route, taken } => {

@@ -74,7 +74,7 @@ fn a_server_that_is_not_believed_hears_nothing() {
     let named = format!("wss://tv.example:{port}/");
     check(&["--connect", &address, "--ca", wrong, &named], "--ca FILE, or --insecure");
     check(&["--ca", file, &format!("wss://{address}/")], "is for tv.example and not for 127.0.0.1");
-    check(&["--ca", "no/such.pem", &named, "--connect", &address], "cannot read the CA file no/such.pem");
+    check(&["--ca", "no/such.pem", &named, "--connect", &address], "no/such.pem: it cannot be read");
     let plain = Backend::listen();
     let url = format!("wss://{}/", plain.address());
     let mut dial = Dial::start(&[&url]);

@@ -65,7 +65,7 @@ fn a_client_of_any_dialect_hears_events() {
     for dialect in ALL {
         let stage = stage(|_| {});
         let mut client = stage.client();
-        let lines = ["Cookie: a=b", "User-Agent: TV", "X-Forwarded-For: 192.0.2.1", "Authorization: Basic eA=="];
+        let lines = ["Cookie: a=b", "User-Agent: TV", "X-Request-Id: 192.0.2.1", "Authorization: Basic eA=="];
         client.say(opening(dialect, "/demo?x=1", &lines));
         let mut stream = stage.backend.accept();
         let head = stream.head();

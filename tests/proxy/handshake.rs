@@ -49,7 +49,7 @@ fn the_backend_gets_a_handshake_of_rfc_6455_with_the_clients_own_fields() {
             "GET /demo?x=1 HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: {key}\r\nHost: tv.example:8080\r\nOrigin: http://tv.example\r\nCookie: a=b; c=d\r\nX-First: 1\r\nx-LOWER-upper: Two  blanks\r\n\
              Authorization: Basic dHY6dHY=\r\nUser-Agent: HbbTV/1.1.1 (;LGE;)\r\nCookie: second=1\r\n\
-             Accept-Language: de\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
+             Accept-Language: de\r\n\r\n"
         );
         assert_eq!(request, expected);
     }

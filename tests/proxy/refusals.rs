@@ -188,7 +188,10 @@ fn what_is_not_http_is_dropped_without_a_word() {
                 Cut::Bytes => _ = bytes.iter().all(|byte| client.try_say(&[*byte])),
                 _ => _ = client.try_say(bytes),
             }
-            assert_eq!(client.rest_or_reset(), b"");
+            // RFC 8446 §6: who speaks TLS is told so in an alert.
+            let tls = bytes.starts_with(b"\x16") || bytes.starts_with(b"\x80");
+            let expected = if tls { &b"\x15\x03\x01\0\x02\x02\x28"[..] } else { b"" };
+            assert_eq!(client.rest_or_reset(), expected);
             stage.backend.saw_nobody();
         }
     }

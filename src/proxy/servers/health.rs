@@ -87,11 +87,13 @@ async fn get(stream: Stream, path: &str, group: &Group, server: &Server) -> Resu
     let mut builder = hyper::client::conn::http1::Builder::new();
     let (mut sender, connection) =
         builder.title_case_headers(true).handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let mut asking = std::pin::pin!(sender.send_request(request));
     let response = tokio::select! {
-        response = sender.send_request(request) => response.map_err(failed)?,
-        // Ends before the answer only if there will be none; then the request knows better why.
-        _ = connection => return Err(format!("GET {path}: the server broke off")),
+        response = &mut asking => response,
+        // A short answer and the end of the connection may come as one.
+        _ = connection => asking.await,
     };
+    let response = response.map_err(failed)?;
     match response.status() {
         status if status.is_success() || status.is_redirection() => Ok(()),
         StatusCode::SWITCHING_PROTOCOLS => Err(format!("GET {path} was answered with another protocol")),

@@ -11,7 +11,7 @@ mod reach;
 mod standing;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,47 +25,53 @@ use self::names::Names;
 use self::standing::Standing;
 use super::stream::Stream;
 use super::tls::Tls;
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, Facts};
 use crate::config::{Balance, Config, Place, Route, Upstream, UpstreamHost};
 use crate::dialect::opening::Opening;
 use crate::http::Refusal;
 use crate::preamble::Preamble;
 
-/// A client's connection: whose it is, and which of our addresses it came to.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// The client.
-    pub client: SocketAddr,
-    /// Where it came to.
-    pub local: SocketAddr,
+/// The client on whose behalf servers are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    client: IpAddr,
+    /// What the route's servers hear of it before all else; none where they want no preamble.
+    preamble: Option<Arc<[u8]>>,
 }
 
-impl Ends {
-    /// Of a client that got here so.
-    pub fn of(arrival: &Arrival) -> Ends {
-        Ends { client: arrival.client, local: arrival.local }
+impl Guest {
+    /// One that got here so, and of whom this is known.
+    pub fn new(arrival: &Arrival, facts: &Facts, route: &Route) -> Guest {
+        let preamble = route.send_proxy.map(|version| arrival.preamble(facts).write(version).into());
+        Guest { client: facts.client, preamble }
     }
 }
 
 /// For whom a server is chosen.
 #[derive(Clone, Debug)]
-pub struct Asker {
-    /// The connection it is for.
-    pub ends: Ends,
+pub struct Seeker {
+    /// None, if it is for ourselves.
+    pub guest: Option<Guest>,
     /// What decides, where the client does.
     key: Box<[u8]>,
 }
 
-impl Asker {
+impl Seeker {
     /// The client of a request with that target; `cookies` are the values of its `Cookie` lines.
-    pub fn new<'c>(route: &Route, ends: Ends, target: &str, cookies: impl Iterator<Item = &'c [u8]>) -> Asker {
+    pub fn new<'c>(route: &Route, guest: Guest, target: &str, cookies: impl Iterator<Item = &'c [u8]>) -> Seeker {
         let target = Route::path_and_query(target);
-        Asker { ends, key: choice::key(&route.balance, ends.client.ip(), &target, cookies).into() }
+        let key = choice::key(&route.balance, guest.client, &target, cookies).into();
+        Seeker { guest: Some(guest), key }
+    }
+
+    /// Nobody but ourselves.
+    pub fn ourselves() -> Seeker {
+        Seeker { guest: None, key: Box::default() }
     }
 
     /// The client of an opening handshake.
-    pub fn opening(opening: &Opening, route: &Route, ends: Ends) -> Asker {
-        Asker::new(route, ends, &opening.target, opening.values("cookie"))
+    pub fn opening(opening: &Opening, route: &Route, guest: Guest) -> Seeker {
+        Seeker::new(route, guest, &opening.target, opening.values("cookie"))
     }
 }
 
@@ -73,22 +79,22 @@ impl Asker {
 #[derive(Debug)]
 pub struct Servers {
     groups: Vec<Arc<Group>>,
-    /// For each route.
-    routes: Vec<Places>,
+    /// For each route, which of them are its own.
+    routes: Vec<Ways>,
     names: Names,
     tls: Tls,
     /// How long reaching one may take.
     patience: Duration,
 }
 
-/// Where the servers of a route stand.
-#[derive(Clone, Copy, Debug)]
-struct Places {
-    own: usize,
-    /// Those that take what clients send to event streams.
+/// The places of a route's groups among all.
+#[derive(Debug)]
+struct Ways {
+    upstream: usize,
+    /// Those that take messages.
     messages: usize,
-    /// Those that are asked whether an opening handshake may pass.
-    auth: usize,
+    /// Those that are asked whether a client may pass.
+    auth: Option<usize>,
 }
 
 /// Servers that do the same work, for one route.
@@ -166,11 +172,11 @@ impl fmt::Display for Unreached {
 impl std::error::Error for Unreached {}
 
 impl Unreached {
-    /// What a client is told for whom all of these were tried.
+    /// What a client is told for whom all of these were tried, and the log, which names them.
     pub fn refusal(all: &[Unreached]) -> Refusal {
         let status = if all.iter().all(|one| one.late) { 504 } else { 502 };
         let reasons: Vec<String> = all.iter().map(Unreached::to_string).collect();
-        Refusal::new(status, format!("the upstream cannot be reached: {}", reasons.join("; ")))
+        Refusal::new(status, "the upstream cannot be reached").noting(reasons.join("; "))
     }
 }
 
@@ -193,7 +199,7 @@ impl Group {
     }
 
     /// The servers to try for a client, in their order, at most as many as the route says.
-    pub fn order(&self, asker: &Asker) -> Vec<usize> {
+    pub fn order(&self, seeker: &Seeker) -> Vec<usize> {
         let now = Instant::now();
         let seen: Vec<Seen<'_>> = self
             .servers
@@ -210,7 +216,7 @@ impl Group {
             match self.route.balance {
                 Balance::RoundRobin => By::Turn(turn()),
                 Balance::LeastConnections => By::Fewest(turn()),
-                Balance::Client | Balance::Path | Balance::Cookie(_) => By::Key(&asker.key),
+                Balance::Client | Balance::Path | Balance::Cookie(_) => By::Key(&seeker.key),
             },
         );
         order.truncate(self.route.attempts);
@@ -275,37 +281,41 @@ impl Servers {
             number
         };
         for route in &config.routes {
-            let own = add(route.clone());
-            let send = route.events.send.as_ref().and_then(|send| send.backend.as_ref());
             // Whether another backend expects a preamble, or serves the page of a health check, was not said of it.
-            let mut beside = |server: &Upstream| {
-                add(Route { upstream: server.clone(), send_proxy: None, health: None, ..route.clone() })
+            let besides = |upstream: &Upstream| Route {
+                upstream: upstream.clone(),
+                send_proxy: None,
+                health: None,
+                ..route.clone()
             };
-            let messages = send.map_or(own, &mut beside);
-            let auth = route.auth.as_ref().map_or(own, |auth| beside(&auth.server));
-            routes.push(Places { own, messages, auth });
+            let upstream = add(route.clone());
+            let send = route.events.send.as_ref().and_then(|send| send.backend.as_ref());
+            let messages = send.map_or(upstream, |backend| add(besides(backend)));
+            let auth = route.auth.as_ref();
+            let auth = auth.map(|auth| add(Route { balance: Balance::default(), ..besides(&auth.server) }));
+            routes.push(Ways { upstream, messages, auth });
         }
         Servers { groups, routes, names: Names::default(), tls, patience: config.timeouts.connect }
     }
 
     /// The servers of a route.
     pub fn of(&self, route: &Route) -> &Arc<Group> {
-        &self.groups[self.places(route).own]
+        &self.groups[self.ways(route).upstream]
     }
 
     /// Those that take what the clients of a route send as messages.
     pub fn of_messages(&self, route: &Route) -> &Arc<Group> {
-        &self.groups[self.places(route).messages]
+        &self.groups[self.ways(route).messages]
     }
 
-    /// Those that are asked whether an opening handshake may pass, on a route that has some.
-    pub fn of_auth(&self, route: &Route) -> &Arc<Group> {
-        &self.groups[self.places(route).auth]
+    /// Those that are asked whether a client of a route may pass.
+    pub fn of_auth(&self, route: &Route) -> Option<&Arc<Group>> {
+        self.ways(route).auth.map(|auth| &self.groups[auth])
     }
 
-    fn places(&self, route: &Route) -> Places {
-        let found = self.routes.iter().find(|places| self.groups[places.own].route.name == route.name);
-        *found.expect("every route is one of the configuration's")
+    fn ways(&self, route: &Route) -> &Ways {
+        let found = self.routes.iter().find(|ways| self.groups[ways.upstream].route.name == route.name);
+        found.expect("every route is one of the configuration's")
     }
 
     /// Connects to a server of the group: to `first` if one is named, else in the order in which they are chosen.
@@ -313,8 +323,8 @@ impl Servers {
     ///
     /// # Errors
     /// What the client is told instead; it names each server that was tried.
-    pub async fn connect(&self, group: &Group, asker: &Asker, first: Option<usize>) -> Result<Reached, Refusal> {
-        let mut order = group.order(asker);
+    pub async fn connect(&self, group: &Group, seeker: &Seeker, first: Option<usize>) -> Result<Reached, Refusal> {
+        let mut order = group.order(seeker);
         if let Some(first) = first {
             order.retain(|server| *server != first);
             order.insert(0, first);
@@ -323,7 +333,7 @@ impl Servers {
         let mut failures = Vec::new();
         for server in order {
             let lease = Lease::of(&group.servers[server]);
-            match self.reach(group, server, Some(asker.ends)).await {
+            match self.reach(group, server, seeker.guest.as_ref()).await {
                 Ok(stream) => return Ok(Reached { stream, lease, server }),
                 Err(unreached) => failures.push(unreached),
             }
@@ -332,9 +342,9 @@ impl Servers {
     }
 
     /// Connects to one server of a group, on behalf of a client, and notes how it went.
-    async fn reach(&self, group: &Group, server: usize, ends: Option<Ends>) -> Result<Stream, Unreached> {
+    async fn reach(&self, group: &Group, server: usize, guest: Option<&Guest>) -> Result<Stream, Unreached> {
         let server = &group.servers[server];
-        let reached = self.dial(group, server, ends, self.patience).await;
+        let reached = self.dial(group, server, guest, self.patience).await;
         group.note(server, &reached);
         reached
     }
@@ -344,10 +354,10 @@ impl Servers {
         &self,
         group: &Group,
         server: &Server,
-        ends: Option<Ends>,
+        guest: Option<&Guest>,
         time: Duration,
     ) -> Result<Stream, Unreached> {
-        let preamble = preamble_for(&group.route, ends);
+        let preamble = preamble_for(&group.route, guest);
         let tls = group.route.upstream.secure.then_some(&self.tls);
         let reached = timeout(time, reach::reach(&server.place, &preamble, tls, &self.names)).await;
         let late = reached.is_err();
@@ -358,8 +368,8 @@ impl Servers {
 
 /// What a connection begins with on a route that tells its backend who the client is; nothing on others. Who speaks for
 /// no client says so (LOCAL, UNKNOWN).
-fn preamble_for(route: &Route, ends: Option<Ends>) -> Vec<u8> {
-    let Some(version) = route.send_proxy else { return Vec::new() };
-    let source = ends.map(|ends| (ends.client, ends.local));
-    Preamble { source, ..Preamble::default() }.write(version)
+fn preamble_for(route: &Route, guest: Option<&Guest>) -> Arc<[u8]> {
+    let Some(version) = route.send_proxy else { return Arc::default() };
+    let told = guest.and_then(|guest| guest.preamble.clone());
+    told.unwrap_or_else(|| Preamble::default().write(version).into())
 }

@@ -245,11 +245,11 @@ impl<'s> Events<'s> {
                 self.state = State::Reading(Reading::new(stream));
                 return Came::Change;
             }
-            Err(Unopened::Done(refusal)) => Some((Lost::Done, refusal.why)),
-            Err(Unopened::Refused(refusal)) => Some((Lost::Refused, refusal.why)),
+            Err(Unopened::Done(refusal)) => Some((Lost::Done, refusal.logged())),
+            Err(Unopened::Refused(refusal)) => Some((Lost::Refused, refusal.logged())),
             Err(Unopened::Later(refusal)) => {
                 self.attempts += 1;
-                self.wait(refusal.why, Instant::now())
+                self.wait(refusal.logged(), Instant::now())
             }
         };
         match given_up {

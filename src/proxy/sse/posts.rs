@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::passthrough::{self, chain};
 use super::super::servers::pool::{self, Pool, Unanswered};
-use super::super::servers::{Asker, Group};
+use super::super::servers::{Group, Seeker};
 use super::feed::{Feed, Writer, feed};
 use super::source::{At, Source};
 use crate::dialect::sse::{BINARY_TYPE, Piece, next_piece};
@@ -57,7 +57,7 @@ struct Active {
 struct To {
     pool: Pool<Feed>,
     group: Arc<Group>,
-    asker: Asker,
+    seeker: Seeker,
     /// The server that the events come from, unless messages have a backend of their own.
     events: Option<At>,
     uri: Uri,
@@ -196,13 +196,13 @@ impl To {
         let text_type = HeaderValue::from_str(&events.send_type).map_err(|_| bad("send_type"))?;
         let uri = uri.map_err(|_| bad("the target"))?;
         let group = Arc::clone(source.servers.of_messages(source.route));
-        let asker = source.asker.clone();
+        let seeker = source.seeker.clone();
         let pool = match group.is_personal() {
-            true => pool::pool(&source.servers, Some(asker.ends), super::IDLE),
+            true => pool::pool(&source.servers, seeker.guest.clone(), super::IDLE),
             false => pool.clone(),
         };
         let events = send.backend.is_none().then(|| source.at.clone());
-        Ok(Some(Box::new(To { pool, group, asker, events, uri, headers, text_type })))
+        Ok(Some(Box::new(To { pool, group, seeker, events, uri, headers, text_type })))
     }
 
     /// Begins the request that takes a message whose first piece this is.
@@ -225,7 +225,7 @@ impl To {
         request.headers_mut().insert(CONTENT_TYPE, content_type);
         // A session at the server that the events come from may be unknown to the others.
         let there = self.events.as_ref().and_then(At::get);
-        let order = there.map_or_else(|| self.group.order(&self.asker), |server| vec![server]);
+        let order = there.map_or_else(|| self.group.order(&self.seeker), |server| vec![server]);
         let answer = Box::pin(answered(self.pool.clone(), Arc::clone(&self.group), order, request, patience, moved));
         Active { answer, writer: (!piece.ends).then_some(writer) }
     }
@@ -244,7 +244,7 @@ async fn answered(
         let (parts, body) = request.into_parts();
         let asked = pool::ask(&pool, &group, order, parts, body).await;
         let (response, _lease) = asked.map_err(|unanswered| match unanswered {
-            Unanswered::Unreached(refusal) => refusal.why,
+            Unanswered::Unreached(refusal) => refusal.logged(),
             Unanswered::Broken(error) => chain(&error),
         })?;
         let status = response.status();

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::super::random;
-use super::super::servers::{Asker, Ends, Group, Lease, Reached, Servers};
+use super::super::servers::{Group, Guest, Lease, Reached, Seeker, Servers};
 use super::super::stream::Stream as Socket;
 use crate::config::{Config, Route};
 use crate::dialect::opening::stream::{Addressed, Answer, Open, Start};
@@ -29,7 +29,7 @@ pub struct Source<'s> {
     pub start: Start,
     /// What tells this client from others.
     pub id: String,
-    pub asker: Asker,
+    pub seeker: Seeker,
     pub servers: Arc<Servers>,
     group: Arc<Group>,
     pub at: At,
@@ -88,7 +88,7 @@ impl<'s> Source<'s> {
     pub fn new(
         opening: &Opening,
         route: &'s Route,
-        ends: Ends,
+        guest: Guest,
         config: &'s Config,
         servers: &Arc<Servers>,
     ) -> Result<Source<'s>, Refusal> {
@@ -99,7 +99,7 @@ impl<'s> Source<'s> {
             config,
             start,
             id: random::connection_id(),
-            asker: Asker::opening(opening, route, ends),
+            seeker: Seeker::opening(opening, route, guest),
             servers: Arc::clone(servers),
             group: Arc::clone(servers.of(route)),
             at: At::default(),
@@ -115,7 +115,7 @@ impl<'s> Source<'s> {
         // Who redirects knows the place on its own server, if not on the others.
         let mut redirecting = None;
         for _ in 0..=MAX_HOPS {
-            let connecting = self.servers.connect(&self.group, &self.asker, redirecting);
+            let connecting = self.servers.connect(&self.group, &self.seeker, redirecting);
             let Reached { stream: mut socket, lease, server } = connecting.await.map_err(Unopened::Later)?;
             let asking = self.ask_at(server, &target, last_id, &mut socket);
             let asked = timeout(self.config.timeouts.handshake, asking).await;
