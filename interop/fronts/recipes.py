@@ -18,6 +18,14 @@ EXAMPLES = tools.ROOT / "examples"
 NAME = "tv.example"  # of the server, as devices call it
 START_SECONDS = 20
 AS_ROOT = os.geteuid() == 0
+# A server that gives up being root is not ended by the kernel with its parent any more.
+KEEPER = """
+own=$$
+"$@" &
+server=$!
+(while kill -0 $own 2>&-; do sleep 1; done; kill -KILL $server) > /dev/null &
+wait $server
+"""
 
 
 class CannotStart(Exception):
@@ -42,6 +50,7 @@ class Front:
     ports: tuple = ("plain",)  # what its recipe listens on: plain, tls, and inner ones that nobody dials
     prepare: Callable = None
     also: Callable = None  # installs more
+    drops_root: bool = False
     is_hop: bool = False  # it names clients by X-Forwarded-For, and so is one of those whom backends are told of
     tells_tls: bool = True  # it tells hybridge which clients came by TLS; else public_url does
     faults: dict = field(default_factory=dict)  # by dialect and segments, None for all
@@ -123,7 +132,7 @@ def apache(front, stage):
     if AS_ROOT:
         lines += ["User nobody", "Group nogroup"]
     main = stage.write("apache2.conf", "\n".join([*lines, f"Include {recipe}", ""]))
-    return ("-X", "-f", main)
+    return ("-X", "-f", main)  # one process
 
 
 def haproxy(front, stage):
@@ -182,6 +191,7 @@ FRONTS = (
     Front("nginx stream", "nginx-stream", "hybridge.conf", ("nginx", "nginx-light"), prepare=nginx_stream,
           also=stream_module),
     Front("Apache", "apache", "hybridge.conf", ("apache2", "apache2-bin"), ports=BOTH, prepare=apache, is_hop=True,
+          drops_root=True,
           faults={("hixie-75", "frame"): Fault(
               ("kept back",), "hixie-75: keeps back what comes with the request until more comes; no such client sends "
                               "any")}),
@@ -243,7 +253,10 @@ class Stage:
         try:
             self._start("hybridge", (hybridge, "serve", "-c", self._hybridge(upstreams)))
             if front.prepare:
-                self._start(front.program[0], (self.program, *front.prepare(front, self)), environment)
+                command = (self.program, *front.prepare(front, self))
+                if front.drops_root and AS_ROOT:
+                    command = ("sh", "-c", KEEPER, "sh", *command)
+                self._start(front.program[0], command, environment)
             else:
                 self.ports["plain"] = self.ports["hybridge"]
         except BaseException:
