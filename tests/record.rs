@@ -406,6 +406,7 @@ fn mistakes_are_explained() {
     };
     check(&[], 2, &["--upstream <URL>", "--from-pcap <FILE>"]);
     check(&["--upstream", "wss://tv:1"], 2, &["a TLS server cannot be recorded", "ws://HOST:PORT"]);
+    check(&["--upstream", "ws+unix:///run/x.sock"], 2, &["of TCP connections", "ws://HOST:PORT"]);
     check(&["--upstream", "ws://tv:1/path"], 2, &["without a path"]);
     check(&["--upstream", "tv:x"], 2, &["port"]);
     check(&["--upstream", "tv:1", "--listen", "8080"], 2, &["127.0.0.1:8080"]);

@@ -18,7 +18,7 @@ use super::random::Fresh;
 use super::rate::Handshakes;
 use super::relay::{Carried, relay};
 use super::servers::pool::Pool;
-use super::servers::{Ends, Servers};
+use super::servers::{Guest, Servers};
 use super::sse::{self, Begun, Feed};
 use super::stream::Stream;
 use super::upstream::{self, Consented};
@@ -283,10 +283,10 @@ async fn shake_hands<'c>(
     admit(&opening, route, facts.client, shared)?;
     let location = route.public_url.location(&facts, &opening.host, &opening.target);
     let asker = Asker { client: facts.client, secure: facts.secure, authority: facts.authority(&opening.host) };
-    let ends = Ends { client: facts.address(), local: arrival.local };
+    let guest = Guest::new(arrival, &facts, route);
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, ends, &asker, shared) => upstream.map_err(Ended::Refused)?,
+        upstream = dial(&opening, route, guest, &asker, shared) => upstream.map_err(Ended::Refused)?,
         ended = early(stream, buffer, &opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
@@ -322,17 +322,17 @@ fn admit(opening: &Opening, route: &Route, client: IpAddr, shared: &Shared) -> R
 async fn dial<'c>(
     opening: &Opening,
     route: &'c Route,
-    ends: Ends,
+    guest: Guest,
     asker: &Asker,
     shared: &'c Shared,
 ) -> Result<Upstream<'c>, Refusal> {
     let opening = &*auth::pass(opening, route, asker, &shared.config, &shared.servers).await?;
     match route.upstream.protocol {
         Protocol::WebSocket => {
-            upstream::open(opening, route, ends, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
+            upstream::open(opening, route, guest, &shared.config, &shared.servers).await.map(Upstream::WebSocket)
         }
         Protocol::Events => {
-            let begun = sse::open(opening, route, ends, shared).await?;
+            let begun = sse::open(opening, route, guest, shared).await?;
             Ok(Upstream::Events(Box::new(begun)))
         }
     }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tracing::warn;
 use super::connection::Shared;
 use super::gate::{Done, Gate, Progress};
 use super::servers::pool::{self, Pool, Unanswered};
-use super::servers::{Ends, Group, Lease, Seeker, Servers};
+use super::servers::{Group, Guest, Lease, Seeker, Servers};
 use super::stream::Stream;
 use crate::access;
 use crate::arrival::{Arrival, is_claim};
@@ -101,21 +101,29 @@ type Passing = (Response<Either<Incoming, Full<Bytes>>>, Option<Lease>);
 /// What the requests of one client's connection have in common.
 struct Client {
     arrival: Arrival,
-    ends: Ends,
     config: Arc<Config>,
     servers: Arc<Servers>,
     /// Connections that all clients share.
     shared: Pool<Upload>,
-    /// Connections that begin with this client's address.
-    own: OnceLock<Pool<Upload>>,
+    /// Connections that begin with a client's address, and whose: behind a trusted front it may change from one request
+    /// to the next.
+    own: Mutex<Option<(Guest, Pool<Upload>)>>,
 }
 
 impl Client {
-    fn pool(&self, group: &Group) -> &Pool<Upload> {
+    fn pool(&self, group: &Group, guest: &Guest) -> Pool<Upload> {
         if !group.is_personal() {
-            return &self.shared;
+            return self.shared.clone();
         }
-        self.own.get_or_init(|| pool::pool(&self.servers, Some(self.ends), self.config.timeouts.keep_alive))
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*own {
+            Some((whose, pool)) if whose == guest => pool.clone(),
+            _ => {
+                let pool = pool::pool(&self.servers, Some(guest.clone()), self.config.timeouts.keep_alive);
+                *own = Some((guest.clone(), pool.clone()));
+                pool
+            }
+        }
     }
 }
 
@@ -135,11 +143,10 @@ pub async fn serve(
     let gate = Gate::new(stream, buffer, Arc::clone(config), Arc::clone(&progress));
     let client = Arc::new(Client {
         arrival: arrival.clone(),
-        ends: Ends::of(arrival),
         config: Arc::clone(config),
         servers: Arc::clone(&shared.servers),
         shared: shared.pool.clone(),
-        own: OnceLock::new(),
+        own: Mutex::default(),
     });
     let service = service_fn(|request: Request<Incoming>| {
         let (client, progress) = (Arc::clone(&client), Arc::clone(&progress));
@@ -175,7 +182,7 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     let (mut parts, body) = request.into_parts();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let (route, told) = match way(client, &parts.headers, host, target) {
+    let Way { route, guest, told } = match way(client, &parts.headers, host, target) {
         Ok(way) => way,
         Err(refusal) => {
             return answer(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN), &refusal.why);
@@ -186,7 +193,7 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     };
     let group = client.servers.of(route);
     let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let order = group.order(&Seeker::new(route, client.ends, target, cookies));
+    let order = group.order(&Seeker::new(route, guest.clone(), target, cookies));
     // The auth server is asked at opening handshakes alone, but nobody may speak for it here either.
     parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name) && !is_claim(name));
     parts.headers.extend(told);
@@ -195,8 +202,9 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     // The backend's time begins when it has been asked in full: an upload may take as long as it moves.
     let moved = Arc::new(Mutex::new(Instant::now()));
     let upload = Upload { body, moved: Arc::clone(&moved) };
+    let pool = client.pool(group, &guest);
     let response = tokio::select! {
-        response = pool::ask(client.pool(group), group, order, parts, upload) => Some(response),
+        response = pool::ask(&pool, group, order, parts, upload) => Some(response),
         () = silence(client.config.timeouts.response, &moved) => None,
     };
     judged(response, route)
@@ -231,11 +239,16 @@ fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, rou
     }
 }
 
-/// Header fields in their order.
-type Lines = Vec<(HeaderName, HeaderValue)>;
+/// Where a request goes, and on whose behalf.
+struct Way<'c> {
+    route: &'c Route,
+    guest: Guest,
+    /// The header fields in which its backend is told of the client.
+    told: Vec<(HeaderName, HeaderValue)>,
+}
 
-/// The way of a request, if this client may go it, and what its backend is told of the client.
-fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) -> Result<(&'c Route, Lines), Refusal> {
+/// The way of a request, if this client may go it.
+fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) -> Result<Way<'c>, Refusal> {
     let Client { arrival, config, .. } = client;
     let nowhere = || Refusal::new(404, "no route matches this host and path");
     let route = config.route(host, target).ok_or_else(nowhere)?;
@@ -253,7 +266,7 @@ fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) ->
     let told = told.into_iter().filter_map(|(name, value)| {
         Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(&value).ok()?))
     });
-    Ok((route, told.collect()))
+    Ok(Way { route, guest: Guest::new(arrival, &facts, route), told: told.collect() })
 }
 
 /// Those of the headers that are not for this hop alone and that `may` go on, in their order; hyper frames the body anew.

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::random;
-use super::servers::{Ends, Lease, Reached, Seeker, Servers};
+use super::servers::{Guest, Lease, Reached, Seeker, Servers};
 use super::stream::Stream;
 use crate::config::{Config, Route};
 use crate::dialect::hybi;
@@ -33,12 +33,12 @@ pub struct Consented {
 pub async fn open(
     opening: &Opening,
     route: &Route,
-    ends: Ends,
+    guest: Guest,
     config: &Config,
     servers: &Servers,
 ) -> Result<Consented, Refusal> {
     let group = servers.of(route);
-    let seeker = Seeker::opening(opening, route, ends);
+    let seeker = Seeker::opening(opening, route, guest);
     let Reached { mut stream, lease, server } = servers.connect(group, &seeker, None).await?;
     let host = group.host(server);
     match timeout(config.timeouts.handshake, shake_hands(&mut stream, opening, route, host, config)).await {

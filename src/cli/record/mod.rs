@@ -67,6 +67,9 @@ fn upstream(url: &str) -> Result<Upstream, String> {
         _ if upstream.protocol != Protocol::WebSocket => {
             Err("a recording is of WebSocket conversations; write ws://HOST:PORT".into())
         }
+        _ if matches!(upstream.servers[..], [Place::Unix(_)]) => {
+            Err("a recording is of TCP connections; write ws://HOST:PORT".into())
+        }
         None | Some("/") => Ok(upstream),
         Some(_) => Err("what clients ask for passes as it is; write the URL without a path".into()),
     }

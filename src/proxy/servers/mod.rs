@@ -11,7 +11,7 @@ mod reach;
 mod standing;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,52 +25,53 @@ use self::names::Names;
 use self::standing::Standing;
 use super::stream::Stream;
 use super::tls::Tls;
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, Facts};
 use crate::config::{Balance, Config, Place, Route, Upstream, UpstreamHost};
 use crate::dialect::opening::Opening;
 use crate::http::Refusal;
 use crate::preamble::Preamble;
 
-/// A client's connection: whose it is, and which of our addresses it came to.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// The client.
-    pub client: SocketAddr,
-    /// Where it came to.
-    pub local: SocketAddr,
+/// The client on whose behalf servers are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    client: IpAddr,
+    /// What the route's servers hear of it before all else; none where they want no preamble.
+    preamble: Option<Arc<[u8]>>,
 }
 
-impl Ends {
-    /// Of a client that got here so.
-    pub fn of(arrival: &Arrival) -> Ends {
-        Ends { client: arrival.client, local: arrival.local }
+impl Guest {
+    /// One that got here so, and of whom this is known.
+    pub fn new(arrival: &Arrival, facts: &Facts, route: &Route) -> Guest {
+        let preamble = route.send_proxy.map(|version| arrival.preamble(facts).write(version).into());
+        Guest { client: facts.client, preamble }
     }
 }
 
 /// For whom a server is chosen.
 #[derive(Clone, Debug)]
 pub struct Seeker {
-    /// The connection it is for; none, if it is for ourselves.
-    pub ends: Option<Ends>,
+    /// None, if it is for ourselves.
+    pub guest: Option<Guest>,
     /// What decides, where the client does.
     key: Box<[u8]>,
 }
 
 impl Seeker {
     /// The client of a request with that target; `cookies` are the values of its `Cookie` lines.
-    pub fn new<'c>(route: &Route, ends: Ends, target: &str, cookies: impl Iterator<Item = &'c [u8]>) -> Seeker {
+    pub fn new<'c>(route: &Route, guest: Guest, target: &str, cookies: impl Iterator<Item = &'c [u8]>) -> Seeker {
         let target = Route::path_and_query(target);
-        Seeker { ends: Some(ends), key: choice::key(&route.balance, ends.client.ip(), &target, cookies).into() }
+        let key = choice::key(&route.balance, guest.client, &target, cookies).into();
+        Seeker { guest: Some(guest), key }
     }
 
     /// Nobody but ourselves.
     pub fn ourselves() -> Seeker {
-        Seeker { ends: None, key: Box::default() }
+        Seeker { guest: None, key: Box::default() }
     }
 
     /// The client of an opening handshake.
-    pub fn opening(opening: &Opening, route: &Route, ends: Ends) -> Seeker {
-        Seeker::new(route, ends, &opening.target, opening.values("cookie"))
+    pub fn opening(opening: &Opening, route: &Route, guest: Guest) -> Seeker {
+        Seeker::new(route, guest, &opening.target, opening.values("cookie"))
     }
 }
 
@@ -332,7 +333,7 @@ impl Servers {
         let mut failures = Vec::new();
         for server in order {
             let lease = Lease::of(&group.servers[server]);
-            match self.reach(group, server, seeker.ends).await {
+            match self.reach(group, server, seeker.guest.as_ref()).await {
                 Ok(stream) => return Ok(Reached { stream, lease, server }),
                 Err(unreached) => failures.push(unreached),
             }
@@ -341,9 +342,9 @@ impl Servers {
     }
 
     /// Connects to one server of a group, on behalf of a client, and notes how it went.
-    async fn reach(&self, group: &Group, server: usize, ends: Option<Ends>) -> Result<Stream, Unreached> {
+    async fn reach(&self, group: &Group, server: usize, guest: Option<&Guest>) -> Result<Stream, Unreached> {
         let server = &group.servers[server];
-        let reached = self.dial(group, server, ends, self.patience).await;
+        let reached = self.dial(group, server, guest, self.patience).await;
         group.note(server, &reached);
         reached
     }
@@ -353,10 +354,10 @@ impl Servers {
         &self,
         group: &Group,
         server: &Server,
-        ends: Option<Ends>,
+        guest: Option<&Guest>,
         time: Duration,
     ) -> Result<Stream, Unreached> {
-        let preamble = preamble_for(&group.route, ends);
+        let preamble = preamble_for(&group.route, guest);
         let tls = group.route.upstream.secure.then_some(&self.tls);
         let reached = timeout(time, reach::reach(&server.place, &preamble, tls, &self.names)).await;
         let late = reached.is_err();
@@ -367,10 +368,10 @@ impl Servers {
 
 /// What a connection begins with on a route that tells its backend who the client is; nothing on others. Who speaks for
 /// no client says so (LOCAL, UNKNOWN).
-fn preamble_for(route: &Route, ends: Option<Ends>) -> Vec<u8> {
-    let Some(version) = route.send_proxy else { return Vec::new() };
-    let source = ends.map(|ends| (ends.client, ends.local));
-    Preamble { source, ..Preamble::default() }.write(version)
+fn preamble_for(route: &Route, guest: Option<&Guest>) -> Arc<[u8]> {
+    let Some(version) = route.send_proxy else { return Arc::default() };
+    let told = guest.and_then(|guest| guest.preamble.clone());
+    told.unwrap_or_else(|| Preamble::default().write(version).into())
 }
 
 #[cfg(test)]

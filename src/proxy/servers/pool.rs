@@ -16,15 +16,15 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tower_service::Service;
 
-use super::{Ends, Group, Lease, Servers, Unreached};
+use super::{Group, Guest, Lease, Servers, Unreached};
 use crate::http::Refusal;
 use crate::proxy::stream::Stream;
 
 /// Connections to servers, kept for the requests to come.
 pub type Pool<B> = Client<Connector, Slot<B>>;
 
-/// A pool whose connections are kept for so long when nobody needs them. With `ends` it serves one client alone.
-pub fn pool<B>(servers: &Arc<Servers>, ends: Option<Ends>, idle: Duration) -> Pool<B>
+/// A pool whose connections are kept for so long when nobody needs them. With a guest it serves that client alone.
+pub fn pool<B>(servers: &Arc<Servers>, guest: Option<Guest>, idle: Duration) -> Pool<B>
 where
     B: Body<Data: Send> + Send + Unpin + 'static,
 {
@@ -34,7 +34,7 @@ where
         .http1_title_case_headers(true)
         .set_host(false)
         .pool_idle_timeout(idle)
-        .build(Connector { servers: Arc::clone(servers), ends })
+        .build(Connector { servers: Arc::clone(servers), guest })
 }
 
 /// What the pool knows a server by: no name that anybody is told.
@@ -53,7 +53,7 @@ fn meant(uri: &Uri) -> Option<(usize, usize)> {
 pub struct Connector {
     servers: Arc<Servers>,
     /// Whose they are, if one client's alone.
-    ends: Option<Ends>,
+    guest: Option<Guest>,
 }
 
 impl Service<Uri> for Connector {
@@ -66,10 +66,10 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (servers, ends) = (Arc::clone(&self.servers), self.ends);
+        let (servers, guest) = (Arc::clone(&self.servers), self.guest.clone());
         Box::pin(async move {
             let (group, server) = meant(&uri).expect("only `ask` uses the pool, and names a server");
-            servers.reach(&servers.groups[group], server, ends).await.map(TokioIo::new)
+            servers.reach(&servers.groups[group], server, guest.as_ref()).await.map(TokioIo::new)
         })
     }
 }

@@ -30,7 +30,7 @@ use super::drain::Watch;
 use super::pipe::Pipe;
 use super::random::Fresh;
 use super::relay::{BRIEFLY, Carried, KEEP, MAX_ANSWERS, SCRATCH, Scratch};
-use super::servers::Ends;
+use super::servers::Guest;
 use super::stream::Stream;
 use crate::config::{Route, SendFailure, Timeouts};
 use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
@@ -59,10 +59,10 @@ pub struct Begun<'s> {
 pub async fn open<'s>(
     opening: &Opening,
     route: &'s Route,
-    ends: Ends,
+    guest: Guest,
     shared: &'s Shared,
 ) -> Result<Begun<'s>, Refusal> {
-    let source = Arc::new(Source::new(opening, route, ends, &shared.config, &shared.servers)?);
+    let source = Arc::new(Source::new(opening, route, guest, &shared.config, &shared.servers)?);
     let posts = Posts::new(&source, &shared.posts)?;
     let mut stream = source.ask(&source.start.last_id).await.map_err(source::Unopened::refusal)?;
     let agreed = std::mem::take(&mut stream.agreed);

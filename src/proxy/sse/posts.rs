@@ -198,7 +198,7 @@ impl To {
         let group = Arc::clone(source.servers.of_messages(source.route));
         let seeker = source.seeker.clone();
         let pool = match group.is_personal() {
-            true => pool::pool(&source.servers, seeker.ends, super::IDLE),
+            true => pool::pool(&source.servers, seeker.guest.clone(), super::IDLE),
             false => pool.clone(),
         };
         let events = send.backend.is_none().then(|| source.at.clone());

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::super::random;
-use super::super::servers::{Ends, Group, Lease, Reached, Seeker, Servers};
+use super::super::servers::{Group, Guest, Lease, Reached, Seeker, Servers};
 use super::super::stream::Stream as Socket;
 use crate::config::{Config, Route};
 use crate::dialect::opening::stream::{Addressed, Answer, Open, Start};
@@ -88,7 +88,7 @@ impl<'s> Source<'s> {
     pub fn new(
         opening: &Opening,
         route: &'s Route,
-        ends: Ends,
+        guest: Guest,
         config: &'s Config,
         servers: &Arc<Servers>,
     ) -> Result<Source<'s>, Refusal> {
@@ -99,7 +99,7 @@ impl<'s> Source<'s> {
             config,
             start,
             id: random::connection_id(),
-            seeker: Seeker::opening(opening, route, ends),
+            seeker: Seeker::opening(opening, route, guest),
             servers: Arc::clone(servers),
             group: Arc::clone(servers.of(route)),
             at: At::default(),
