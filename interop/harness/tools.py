@@ -125,18 +125,65 @@ def _debian_version(package):
     return version.split(":")[-1].split("-")[0]
 
 
+@once
+def unpacked(package):
+    """A folder with the files of a Debian package, and of those that it needs and this machine does not have.
+
+    For servers: nothing is installed, so that nothing is started, now or when the machine starts; nor does it take root.
+    """
+    folder = HOME / "debian" / package
+    stamp = HOME / "debian" / f"{package}.stamp"
+    if stamp.exists():
+        return folder
+    if not shutil.which("apt-get"):
+        raise Missing(f"needs Debian's {package}, and there is no apt-get here")
+    if os.geteuid() == 0:
+        _apt_update()
+    elif not _output("apt-cache", "show", package):
+        raise Missing(f"needs Debian's {package}: apt-get install {package}")
+    shutil.rmtree(folder, ignore_errors=True)
+    archives = folder / "archives"
+    (archives / "partial").mkdir(parents=True)
+    # No lock: nothing of the machine's own is written.
+    _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "--reinstall", "--download-only",
+          "-o", "Debug::NoLocking=1", "-o", f"Dir::Cache::archives={archives}", package])
+    for archive in sorted(archives.glob("*.deb")):
+        _run(["dpkg-deb", "--extract", archive, folder])
+    shutil.rmtree(archives)
+    stamp.touch()
+    return folder
+
+
+def server(name, package):
+    """A server's program and the environment that it needs: the machine's own, or that of an unpacked package."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+    if found := shutil.which(name, path=path):
+        return Path(found), {}
+    folder = unpacked(package)
+    for place in ("usr/sbin", "usr/bin"):
+        if (folder / place / name).exists():
+            libraries = sorted((folder / "usr" / "lib").glob("*-linux-gnu*")) + sorted((folder / "lib").glob("*-linux-gnu*"))
+            # Some keep a library or two of their own in a folder below.
+            libraries += [below for library in libraries for below in sorted(library.iterdir()) if below.is_dir()]
+            return folder / place / name, {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))}
+    raise Broken(f"there is no {name} in {package}")
+
+
 # TLS ------------------------------------------------------------------------------------------------------------------
 
 
 @once
 def certificate(name):
     """The key and the certificate of a server of this name: one that is its own authority."""
-    openssl = _program("openssl", "openssl")
     key, file = HOME / "tls-key.pem", HOME / "tls-certificate.pem"
-    _run([openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-          "-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE",
-          "-keyout", key, "-out", file])
+    self_signed(name, key, file)
     return key, file
+
+
+def self_signed(name, key, file):
+    _run([_program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+          "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE",
+          "-keyout", key, "-out", file])
 
 
 # npm ------------------------------------------------------------------------------------------------------------------
