@@ -81,13 +81,14 @@ struct Timers {
 
 /// Carries a conversation until both streams are done with. Beside each stream stands what its peer sent beyond the
 /// handshake.
-pub async fn relay(
+pub fn relay(
     downstream: (Stream, Vec<u8>),
     upstream: (Stream, Vec<u8>),
     conversation: Conversation,
     timeouts: &Timeouts,
     drain: Watch,
-) -> Carried {
+) -> impl Future<Output = Carried> + Send + Unpin + use<> {
+    // Put together before anything waits: what a future takes as arguments it keeps twice.
     let timers = Timers { close: timeouts.close, stall: timeouts.stall, idle: timeouts.idle };
     let mut relay = Relay {
         downstream: Pipe::new(downstream.0),
@@ -101,26 +102,29 @@ pub async fn relay(
     };
     relay.downstream.read_bytes = downstream.1.len() as u64;
     relay.upstream.read_bytes = upstream.1.len() as u64;
-    let mut early = Some((downstream.1, upstream.1));
-    poll_fn(|cx| {
+    let mut early = Some(Box::new((downstream.1, upstream.1)));
+    poll_fn(move |cx| {
         SCRATCH.with_borrow_mut(|scratch| {
-            if let Some((from_client, from_upstream)) = early.take() {
+            if let Some(early) = early.take() {
+                let (from_client, from_upstream) = *early;
                 // The upstream first: what it said may ride with the handshake's answer.
                 relay.hears(Side::Upstream, &from_upstream, cx, &mut scratch.out);
                 relay.hears(Side::Downstream, &from_client, cx, &mut scratch.out);
             }
-            relay.poll(cx, scratch)
+            relay.poll(cx, scratch).map(|()| relay.carried())
         })
     })
-    .await;
-    Carried {
-        cause: relay.conversation.cause(),
-        from_client: (relay.downstream.read_bytes, relay.conversation.messages(Side::Downstream)),
-        from_upstream: (relay.upstream.read_bytes, relay.conversation.messages(Side::Upstream)),
-    }
 }
 
 impl Relay {
+    fn carried(&self) -> Carried {
+        Carried {
+            cause: self.conversation.cause(),
+            from_client: (self.downstream.read_bytes, self.conversation.messages(Side::Downstream)),
+            from_upstream: (self.upstream.read_bytes, self.conversation.messages(Side::Upstream)),
+        }
+    }
+
     fn pipe(&mut self, side: Side) -> &mut Pipe {
         match side {
             Side::Downstream => &mut self.downstream,

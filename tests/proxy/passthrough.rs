@@ -419,7 +419,7 @@ fn a_request_body_that_nobody_read_is_never_a_request() {
         eprintln!("{framing}");
         let stage = Stage::with(|config| {
             let mut dead = config.routes[0].clone();
-            (dead.path, dead.upstream) = ("/dead".into(), elsewhere.clone());
+            (dead.name, dead.path, dead.upstream) = ("dead".into(), "/dead".into(), elsewhere.clone());
             config.routes.insert(0, dead);
         });
         let smuggled = "GET /smuggled HTTP/1.1\r\nHost: tv\r\n\r\n";

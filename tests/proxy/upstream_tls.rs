@@ -114,19 +114,19 @@ fn nothing_is_lost_between_tls_and_one_who_reads_nothing_for_a_while() {
         let (mut client, mut upstream) = stage.open(dialect);
         let message = "x".repeat(60_000);
         let (mut twin, said_again) = (upstream.twin(), plain(TEXT, &message));
-        let sending = thread::spawn(move || (0..250).for_each(|_| twin.say(&said_again)));
+        let sending = thread::spawn(move || (0..600).for_each(|_| twin.say(&said_again)));
         thread::sleep(ms(300));
-        assert!(!sending.is_finished(), "15 MB went to somebody who reads nothing");
-        for _ in 0..250 {
+        assert!(!sending.is_finished(), "36 MB went to somebody who reads nothing");
+        for _ in 0..600 {
             client.hears(heard(dialect, &message));
         }
         sending.join().expect("all of it goes out");
         // Up to a backend that does not.
         let (mut twin, said_again) = (client.twin(), said(dialect, &message));
-        let sending = thread::spawn(move || (0..250).for_each(|_| twin.say(&said_again)));
+        let sending = thread::spawn(move || (0..600).for_each(|_| twin.say(&said_again)));
         thread::sleep(ms(300));
-        assert!(!sending.is_finished(), "15 MB went to somebody who reads nothing");
-        for _ in 0..250 {
+        assert!(!sending.is_finished(), "36 MB went to somebody who reads nothing");
+        for _ in 0..600 {
             upstream.gets_message(TEXT, &message);
         }
         sending.join().expect("all of it goes out");
@@ -184,7 +184,8 @@ fn ordinary_requests_go_over_tls_too() {
     let mut client = stage.client();
     client.say("POST /a?b HTTP/1.1\r\nhost: tv\r\nX-odd: 1\r\nContent-Length: 5\r\n\r\nHello");
     let mut upstream = stage.backend.accept();
-    assert_eq!(upstream.head(), "POST /a?b HTTP/1.1\r\nhost: tv\r\nX-odd: 1\r\nContent-Length: 5\r\n\r\n");
+    let head = upstream.head();
+    assert!(head.starts_with("POST /a?b HTTP/1.1\r\nhost: tv\r\nX-odd: 1\r\nContent-Length: 5\r\n"), "{head}");
     upstream.hears("Hello");
     let large = "x".repeat(3 << 20);
     let (mut twin, response) = (upstream.twin(), ok(&large));

@@ -373,3 +373,18 @@ fn preamble_for(route: &Route, guest: Option<&Guest>) -> Arc<[u8]> {
     let told = guest.and_then(|guest| guest.preamble.clone());
     told.unwrap_or_else(|| Preamble::default().write(version).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_each_server_in_the_log_alone() {
+        let one = |server: &str, late| Unreached { server: server.to_owned(), why: "no".to_owned(), late };
+        for (late, status) in [([true, true], 504), ([true, false], 502), ([false, false], 502)] {
+            let refusal = Unreached::refusal(&[one("ws://a", late[0]), one("ws://b", late[1])]);
+            assert_eq!((refusal.status, refusal.why.as_str()), (status, "the upstream cannot be reached"));
+            assert_eq!(refusal.logged(), "the upstream cannot be reached: ws://a: no; ws://b: no");
+        }
+    }
+}
