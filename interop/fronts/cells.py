@@ -80,14 +80,13 @@ class Tls:
 
     version: ssl.TLSVersion
     certificate: bytes
-    is_own: bool  # hybridge's, and not the front's
 
 
 def perform(front_stage, port_name, upstream, dialect, segments, context=None, tls=None):
     """Performs a cell. `context` is the client's TLS, and `tls` what it must get."""
     number = next(_numbers)
     port = front_stage.ports[port_name]
-    plan = Plan(front_stage, port_name, upstream, dialect, segments, number, tls is not None and tls.is_own)
+    plan = Plan(front_stage, port_name, upstream, dialect, segments, number)
     notes, complaints, said, heard, waited = [], [], [], [], 0
     try:
         if dialect == clients.HTTP:
@@ -169,7 +168,7 @@ def browse(browser, messages, said, heard):
 
 
 class Plan:
-    def __init__(self, front_stage, port_name, upstream, dialect, segments, number, is_own):
+    def __init__(self, front_stage, port_name, upstream, dialect, segments, number):
         self.ident = f"{number}-{secrets.token_hex(4)}"
         # Of its own, so that nobody else's can be told in its place.
         self.address = f"127.77.{number // 250 + 1}.{number % 250 + 1}"
@@ -187,7 +186,7 @@ class Plan:
         self.closed = None if dialect == clients.HTTP else upstream.closed(dialect)
         if segments == "leaves":
             self.closed = "4321"
-        self.told = expected_headers(front_stage.front, self, is_own)
+        self.told = expected_headers(front_stage.front, self)
         rest = (1, 124, 125, 126, 65_536, 70_000)
         self.messages = [text_of(17), *(text_of(length) for length in rest)]
 
@@ -219,11 +218,9 @@ class Plan:
             yield f"backend: close: expected {self.closed}, saw {closed}"
 
 
-def expected_headers(front, plan, is_own):
+def expected_headers(front, plan):
     """What the backend must be told, header by header."""
     proto = "https" if plan.scheme == "wss" else "http"
-    # Of the hop alone, whatever public_url says.
-    hop = proto if front.tells_tls or is_own else "http"
     host = f'"{plan.host}"' if ":" in plan.host else plan.host
     told = {
         "host": [plan.host], "origin": [clients.ORIGIN], "cookie": ["sid=a1"],
@@ -232,7 +229,7 @@ def expected_headers(front, plan, is_own):
         "x-forwarded-host": [plan.host],
         "x-forwarded-port": [],
         "x-real-ip": [],
-        "forwarded": [f"for={plan.address};host={host};proto={proto if front.is_hop else hop}"],
+        "forwarded": [f"for={plan.address};host={host};proto={proto}"],
     }
     if front.is_hop:
         told["x-forwarded-for"][0] += ", 127.0.0.1"

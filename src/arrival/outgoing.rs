@@ -54,7 +54,11 @@ impl Arrival {
     /// `Forwarded` (RFC 7239 §4).
     fn forwarded(&self, facts: &Facts, fields: &Fields<'_>, host: &str, authority: &str) -> Vec<u8> {
         let peer = self.client.ip();
-        let own = element(Some(peer), host, self.is_encrypted());
+        // Where the peer is the client, public_url may know better than the connection what it sees.
+        let own = match facts.believed {
+            Believed::Nobody => element(Some(peer), authority, facts.secure),
+            _ => element(Some(peer), host, self.is_encrypted()),
+        };
         let mut elements: Vec<Vec<u8>> = Vec::new();
         if facts.believed == Believed::Standard {
             // A quote without its end would swallow what is added behind it, so nothing left of it goes on.

@@ -24,7 +24,7 @@ macro_rules! faults {
 }
 
 const FRONT_UPGRADE: &str = "let the front pass the upgrade on (nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"Upgrade\"; HAProxy: mode tcp; Varnish: pipe), or put hybridge where clients connect; against hops nobody can change, offer wss, which they cannot read";
-const FRONT_KEYS: &str = "let hixie-76 reach hybridge untouched: in front use HAProxy in mode tcp, Varnish pipe, hitch or stunnel, or let clients connect to hybridge itself";
+const FRONT_KEYS: &str = "let hixie-76 reach hybridge untouched: in front use HAProxy in mode tcp, Varnish pipe, hitch or stunnel, or nginx and Apache with the recipes in examples/, or let clients connect to hybridge itself";
 const PUBLIC_URL: &str = "let the front say so (PROXY protocol, or X-Forwarded-Proto and -Host from an address in forwarded.trusted), or set public_url on the route to the URL that the page opens: \"wss\" behind a TLS terminator, or wss://HOST/PREFIX where a front changes host or path; with another server, set its own public address";
 const ANSWER_SERVER: &str =
     "answer with a server that knows this client's dialect, as hybridge does, and let no front rewrite the answer";
@@ -184,7 +184,7 @@ faults! {
     HixieMixedUp AnswerUpgrade "hixie-75-and-76-mixed-up" "the server answered hixie-75 to hixie-76, or the other way round"
         "WebSocket-Origin and -Location belong to hixie-75, Sec-WebSocket-Origin and -Location to hixie-76: let the server go by Sec-WebSocket-Key1";
     FirstLinesReordered AnswerUpgrade "hixie-75-lines-reordered" "the first three lines of the hixie-75 answer are not in their order"
-        "a front puts the lines in another order, as nginx, Apache and Caddy do: let hixie-75 clients reach hybridge by HAProxy in mode tcp, Varnish pipe, hitch or stunnel";
+        "a front puts the lines in another order, as nginx, Apache and Caddy do: let hixie-75 clients reach hybridge by HAProxy in mode tcp, Varnish pipe, hitch or stunnel, by nginx's stream module, or by Apache with the recipe in examples/";
     FirstLinesChanged AnswerUpgrade "hixie-75-lines-changed" "the first three lines of the hixie-75 answer are worded otherwise"
         "a front words them otherwise, as node http-proxy does, or the server does: let hixie-75 clients reach hybridge directly or by HAProxy in mode tcp, Varnish pipe, hitch or stunnel";
     AnswerUpgradeMissing AnswerUpgrade "answer-upgrade-missing" "the 101 has no Upgrade, two, or another"

@@ -145,6 +145,11 @@ fn tls_here_is_outdone_by_trusted_headers_and_all_of_it_by_the_public_url() {
         assert_eq!(told[1], format!("X-Forwarded-Proto: {proto}"), "{public_url} {line}");
         let host = if public_url.ends_with("/p") { "tv" } else { "tv.example:8080" };
         assert_eq!(told[2], format!("X-Forwarded-Host: {host}"), "{public_url} {line}");
+        // One client, one story: what a front did not say is what public_url says, in both kinds of header.
+        let (told, _) = opened(&mut Wire::connect(door), &stage.backend, b"", &[]);
+        let proto = if public_url == "ws" { "http" } else { "https" };
+        assert_eq!(told[1], format!("X-Forwarded-Proto: {proto}"), "{public_url}");
+        assert!(told[3].contains(&format!("proto={proto}")), "{told:?}");
     }
 }
 
