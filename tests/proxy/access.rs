@@ -154,6 +154,28 @@ fn each_route_has_its_own_clients_on_the_same_connection() {
     assert!(client.head().starts_with("HTTP/1.1 204 "));
 }
 
+#[test]
+fn another_spelling_of_a_path_does_not_go_around_its_routes_clients() {
+    let stage = Stage::with(|config| {
+        let mut closed = config.routes[0].clone();
+        (closed.name, closed.path, closed.clients) = ("closed".into(), "/closed".into(), Some(Vec::new()));
+        config.routes.insert(0, closed);
+    });
+    for target in ["//closed", "/%63losed", "/x/../closed", "/closed/..", "/closed;x", "/./closed"] {
+        for dialect in ALL {
+            refused(
+                &stage,
+                &opening(dialect, target, &[]),
+                &refusal("404 Not Found", "", "no route matches this host and path"),
+            );
+        }
+        let mut client = stage.client();
+        client.say(format!("GET {target} HTTP/1.1\r\nHost: tv\r\n\r\n"));
+        assert!(client.head().starts_with("HTTP/1.1 404 "), "{target}");
+        stage.backend.saw_nobody();
+    }
+}
+
 fn limited(count: u32, per: u64, change: impl FnOnce(&mut Config)) -> Stage {
     Stage::with(|config| {
         config.limits.handshakes_per_address = Some(Rate { count, per: ms(1000 * per) });
