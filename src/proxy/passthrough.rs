@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -101,21 +102,29 @@ type Passing = (Response<Either<Incoming, Full<Bytes>>>, Option<Lease>);
 /// What the requests of one client's connection have in common.
 struct Client {
     arrival: Arrival,
-    ends: Ends,
     config: Arc<Config>,
     servers: Arc<Servers>,
     /// Connections that all clients share.
     shared: Pool<Upload>,
-    /// Connections that begin with this client's address.
-    own: OnceLock<Pool<Upload>>,
+    /// Connections that begin with the address of the client whose request was the last. Where a front is trusted, not
+    /// all are of the same.
+    own: Mutex<Option<(SocketAddr, Pool<Upload>)>>,
 }
 
 impl Client {
-    fn pool(&self, group: &Group) -> &Pool<Upload> {
+    fn pool(&self, group: &Group, ends: Ends) -> Pool<Upload> {
         if !group.is_personal() {
-            return &self.shared;
+            return self.shared.clone();
         }
-        self.own.get_or_init(|| pool::pool(&self.servers, Some(self.ends), self.config.timeouts.keep_alive))
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*own {
+            Some((client, pool)) if *client == ends.client => pool.clone(),
+            _ => {
+                let pool = pool::pool(&self.servers, Some(ends), self.config.timeouts.keep_alive);
+                *own = Some((ends.client, pool.clone()));
+                pool
+            }
+        }
     }
 }
 
@@ -135,11 +144,10 @@ pub async fn serve(
     let gate = Gate::new(stream, buffer, Arc::clone(config), Arc::clone(&progress));
     let client = Arc::new(Client {
         arrival: arrival.clone(),
-        ends: Ends::of(arrival),
         config: Arc::clone(config),
         servers: Arc::clone(&shared.servers),
         shared: shared.pool.clone(),
-        own: OnceLock::new(),
+        own: Mutex::default(),
     });
     let service = service_fn(|request: Request<Incoming>| {
         let (client, progress) = (Arc::clone(&client), Arc::clone(&progress));
@@ -175,7 +183,7 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     let (mut parts, body) = request.into_parts();
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let (route, told) = match way(client, &parts.headers, host, target) {
+    let Way { route, ends, told } = match way(client, &parts.headers, host, target) {
         Ok(way) => way,
         Err(refusal) => {
             return answer(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN), &refusal.why);
@@ -186,7 +194,7 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     };
     let group = client.servers.of(route);
     let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let order = group.order(&Seeker::new(route, client.ends, target, cookies));
+    let order = group.order(&Seeker::new(route, ends, target, cookies));
     // The auth server is asked at opening handshakes alone, but nobody may speak for it here either.
     parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name) && !is_claim(name));
     parts.headers.extend(told);
@@ -195,8 +203,9 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     // The backend's time begins when it has been asked in full: an upload may take as long as it moves.
     let moved = Arc::new(Mutex::new(Instant::now()));
     let upload = Upload { body, moved: Arc::clone(&moved) };
+    let pool = client.pool(group, ends);
     let response = tokio::select! {
-        response = pool::ask(client.pool(group), group, order, parts, upload) => Some(response),
+        response = pool::ask(&pool, group, order, parts, upload) => Some(response),
         () = silence(client.config.timeouts.response, &moved) => None,
     };
     judged(response, route)
@@ -234,8 +243,16 @@ fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, rou
 /// Header fields in their order.
 type Lines = Vec<(HeaderName, HeaderValue)>;
 
-/// The way of a request, if this client may go it, and what its backend is told of the client.
-fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) -> Result<(&'c Route, Lines), Refusal> {
+/// Where a request goes, and for whom.
+struct Way<'c> {
+    route: &'c Route,
+    ends: Ends,
+    /// What its backend is told of the client.
+    told: Lines,
+}
+
+/// The way of a request, if this client may go it.
+fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) -> Result<Way<'c>, Refusal> {
     let Client { arrival, config, .. } = client;
     let nowhere = || Refusal::new(404, "no route matches this host and path");
     let route = config.route(host, target).ok_or_else(nowhere)?;
@@ -253,7 +270,8 @@ fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) ->
     let told = told.into_iter().filter_map(|(name, value)| {
         Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(&value).ok()?))
     });
-    Ok((route, told.collect()))
+    let ends = Ends { client: facts.address(), ..Ends::of(arrival) };
+    Ok(Way { route, ends, told: told.collect() })
 }
 
 /// Those of the headers that are not for this hop alone and that `may` go on, in their order; hyper frames the body anew.
