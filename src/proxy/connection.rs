@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::auth;
 use super::drain::Drain;
-use super::entry::{self, Came, Door, Entered, HandedOver};
+use super::entry::{self, Came, Door, Entered, HandedOver, Left};
 use super::passthrough::{self, Upload};
 use super::permits::{Permit, Permits};
 use super::random::Fresh;
@@ -117,8 +117,9 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door
     let open = match Box::pin(open(stream, peer, &mut permit, &door, &shared)).await {
         Some(Next::Open(open)) => open,
         Some(Next::Elsewhere(handed_over)) => {
+            let client = handed_over.client;
             let carried = handed_over.carry(shared.config.timeouts.stall).await;
-            return debug!(client = %peer, "the connection to old_tls ended{}", with(carried.err()));
+            return debug!(%client, "the connection to old_tls ended{}", with(carried.err()));
         }
         None => return,
     };
@@ -169,8 +170,8 @@ async fn open<'s>(
     let entered = match entry::enter(stream, peer, permit, door, shared).await {
         Ok(Came::Client(entered)) => *entered,
         Ok(Came::Elsewhere(handed_over)) => return Some(Next::Elsewhere(handed_over)),
-        Err((stream, ended)) => {
-            part(stream, peer, ended, door).await;
+        Err(Left { client, stream, ended }) => {
+            part(stream, client, ended, door).await;
             return None;
         }
     };
@@ -270,9 +271,10 @@ async fn shake_hands<'c>(
 ) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
     let (mut opening, route, taken) =
-        match greeting(stream, buffer, config, deadline, &door.listener, &shared.drain).await? {
-            Received::Opening { opening, route, taken } => (*opening, route, taken),
-            _ => return Ok(Greeted::Http),
+        match greeting(stream, buffer, config, deadline, &door.listener, &shared.drain).await {
+            Ok(Received::Opening { opening, route, taken }) => (*opening, route, taken),
+            Ok(_) => return Ok(Greeted::Http),
+            Err(ended) => return Err(misplaced(ended, arrival)),
         };
     let (facts, bad) = handshake::introduce(&mut opening, buffer, route, arrival, config);
     for claim in bad {
@@ -370,6 +372,18 @@ async fn greeting<'c>(
             Err(_) => return Err(Ended::Refused(Refusal::new(408, "no whole request head within timeouts.head"))),
         }
     }
+}
+
+/// Says of a preamble that comes too late that it does: its sender may be one that the listener names.
+fn misplaced(ended: Ended, arrival: &Arrival) -> Ended {
+    let place = match ended {
+        Ended::Foreign(Foreign::Proxy) if arrival.own_tls.is_some() => "inside TLS; have it sent before",
+        Ended::Foreign(Foreign::Proxy) if arrival.preamble.is_some() => {
+            "behind another; have only the front nearest to hybridge send one"
+        }
+        ended => return ended,
+    };
+    Ended::Silently(format!("{}, {place}", Foreign::Proxy))
 }
 
 /// Keeps what the client sends before it was answered. Returns only if it should not be answered any more.

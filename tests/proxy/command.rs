@@ -230,3 +230,42 @@ fn the_log_tells_how_each_connection_ended() {
         assert!(closed.contains(said), "{said} in {closed}");
     }
 }
+
+#[test]
+fn the_log_names_the_client_behind_a_front_and_not_the_front() {
+    let backend = Backend::listen();
+    let path = file(
+        "fronted.toml",
+        &format!(
+            "threads = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = [\"127.0.0.1\"]\n\
+             [limits]\nconnections_per_address = 1\n[[route]]\nname = \"tv\"\nupstream = \"{}\"\n",
+            backend.url()
+        ),
+    );
+    let mut process =
+        hybridge(&["serve", "--config", path.to_str().expect("text")]).spawn().expect("the program starts");
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it prints a line");
+    let mut log = process.stderr.take().expect("a pipe");
+    let mut binary = Binary { process, line };
+    let preamble = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n";
+    let mut first = Wire::connect(binary.address());
+    first.say([preamble.as_bytes(), &opening(Dialect::Rfc6455, "/", &[])].concat());
+    backend.accept().agrees(&[]);
+    first.head();
+    let mut second = Wire::connect(binary.address());
+    second.try_say(preamble.as_bytes());
+    second.rest_or_reset();
+    let mut third = Wire::connect(binary.address());
+    third.try_say("PROXY TCP4 192.0.2.8 198.51.100.1 4711 80\r\n".repeat(2).as_bytes());
+    third.rest_or_reset();
+    drop(first);
+    binary.signal("TERM");
+    assert_eq!(binary.ended().code(), Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).expect("the log is text");
+    let with = |part: &str| text.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in {text}"));
+    assert!(with("connections_per_address").contains("client=192.0.2.7:4711"), "{text}");
+    let twice = with("client=192.0.2.8:4711");
+    assert!(twice.contains("behind another") && !twice.contains("does not name"), "{text}");
+}
