@@ -107,7 +107,9 @@ impl Server {
         let (mut addresses, mut doors) = (Vec::new(), Vec::new());
         for listener in &config.listeners {
             let tls = listener.tls.as_ref().map(Acceptor::new).transpose().map_err(StartError::File)?;
-            let (address, sockets) = listen::bind(listener.address, threads).map_err(StartError::Bind)?;
+            let is_beside = |other: SocketAddr| other.is_ipv4() && other.port() == listener.address.port();
+            let only_v6 = config.listeners.iter().any(|other| is_beside(other.address));
+            let (address, sockets) = listen::bind(listener.address, only_v6, threads).map_err(StartError::Bind)?;
             addresses.push(address);
             doors.push(Arc::new(Door { listener: Listener { address, ..listener.clone() }, tls }));
             for (of_thread, socket) in listeners.iter_mut().zip(sockets) {

@@ -269,3 +269,27 @@ fn the_log_names_the_client_behind_a_front_and_not_the_front() {
     let twice = with("client=192.0.2.8:4711");
     assert!(twice.contains("behind another") && !twice.contains("does not name"), "{text}");
 }
+
+#[test]
+fn every_address_of_a_port_may_be_listened_on_in_both_families() {
+    let port = TcpListener::bind("[::]:0").expect("a port is free").local_addr().expect("it has an address").port();
+    let backend = Backend::listen();
+    let (four, six) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
+    for (first, second) in [(&four, &six), (&six, &four)] {
+        let binary = Binary::serve(&["--listen", first, "--listen", second, "--upstream", &backend.url()]);
+        for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+            let mut client = Wire::connect(address.parse().expect("an address"));
+            client.say(opening(Dialect::Rfc6455, "/", &[]));
+            backend.accept().agrees(&[]);
+            assert!(client.head().starts_with("HTTP/1.1 101 "), "{address}");
+        }
+        drop(binary);
+    }
+    // Alone, it takes both, as the system has it.
+    let binary = Binary::serve(&["--listen", &six, "--upstream", &backend.url()]);
+    let mut client = Wire::connect(format!("127.0.0.1:{port}").parse().expect("an address"));
+    client.say(opening(Dialect::Rfc6455, "/", &[]));
+    backend.accept().agrees(&[]);
+    assert!(client.head().starts_with("HTTP/1.1 101 "));
+    drop(binary);
+}
