@@ -177,7 +177,7 @@ struct Worker {
 /// What is wrong with the certificates, keys and authorities that the configuration names, a line for each file.
 pub fn unusable_files(config: &Config) -> Vec<String> {
     let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    let of_listeners = listeners.filter_map(|tls| Acceptor::new(tls).err()).map(|error| error.to_string());
+    let of_listeners = listeners.flat_map(tls::faults).map(|error| error.to_string());
     let own = config.upstream_tls.certificate.as_ref();
     let of_upstreams = Tls::new(&trust(config), own).err().map(|error| error.to_string());
     of_listeners.chain(of_upstreams).collect()

@@ -173,6 +173,19 @@ fn check_says_what_a_file_means_or_everything_that_is_wrong_with_it() {
         assert!(stderr.contains(said), "{said} in {stderr}");
     }
 
+    let files = file(
+        "files.toml",
+        "[[listener]]\naddress = \"127.0.0.1:8443\"\nclient_ca = \"/nonexistent/ca.pem\"\ncertificates = [\
+         { cert = \"/nonexistent/one.pem\", key = \"one.key\" }, { cert = \"/nonexistent/two.pem\", key = \"two.key\" }]\n\
+         [upstream_tls]\ncert = \"/nonexistent/own.pem\"\nkey = \"own.key\"\n\
+         [[route]]\nname = \"tv\"\nupstream = \"ws://10.0.0.5:9000\"\n",
+    );
+    let (code, stdout, stderr) = run(&["check", "--config", files.to_str().expect("text")]);
+    assert_eq!((code, &*stdout), (Some(1), ""));
+    for said in ["one.pem", "two.pem", "ca.pem", "own.pem"] {
+        assert!(stderr.contains(said), "{said} in {stderr}");
+    }
+
     let (code, _, stderr) = run(&["check", "--config", "/nonexistent/hybridge.toml"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("/nonexistent/hybridge.toml"), "{stderr}");
