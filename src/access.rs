@@ -3,8 +3,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
+use crate::arrival::is_in;
 use crate::config::{FlashDomain, OriginRule, Route};
 use crate::http::{self, Refusal};
 
@@ -13,7 +12,7 @@ use crate::http::{self, Refusal};
 /// # Errors
 /// What it is told instead.
 pub fn check_client(route: &Route, client: IpAddr) -> Result<(), Refusal> {
-    if route.clients.as_ref().is_none_or(|networks| is_among(client, networks)) {
+    if route.clients.as_ref().is_none_or(|networks| is_in(networks, client)) {
         return Ok(());
     }
     let client = client.to_canonical();
@@ -41,12 +40,6 @@ pub fn check_origin(route: &Route, origin: Option<&str>) -> Result<(), Refusal> 
         "{whose} not among the origins of route {:?}; if it may connect, add {rule:?} to origins there",
         route.name
     )))
-}
-
-/// Whether the address lies in one of the networks. One of IPv4 is the same as its form in IPv6.
-pub fn is_among(address: IpAddr, networks: &[IpNet]) -> bool {
-    let address = address.to_canonical();
-    networks.iter().any(|network| network.contains(&address))
 }
 
 /// Whether a header of this name speaks for the route's auth server. A client may not say it of itself, in no request

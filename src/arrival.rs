@@ -20,7 +20,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::http::Fields;
+use crate::http::{self, Fields};
 use crate::preamble::{Preamble, Tls, TlsFacts};
 
 /// How a connection came.
@@ -140,14 +140,10 @@ impl fmt::Display for ForwardedHeader {
     }
 }
 
-/// Whether a header of this name claims how a request came, and so never reaches a backend as the client sent it. An
-/// underscore counts as a hyphen: backends that make variables of headers (CGI, WSGI, PHP) cannot tell them apart.
+/// Whether a header of this name claims how a request came, in any spelling that a backend could take for it, and so never
+/// reaches one as the client sent it.
 pub fn is_claim(name: &str) -> bool {
-    let same = |claim: &str| {
-        let letters = name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
-        claim.len() == name.len() && claim.bytes().map(|byte| byte.to_ascii_lowercase()).eq(letters)
-    };
-    ForwardedHeader::ALL.iter().any(|header| same(header.name()))
+    ForwardedHeader::ALL.iter().any(|header| http::is_alike(header.name(), name))
 }
 
 /// Whether the address belongs to one of the networks; IPv4 in the guise of IPv6 is IPv4.

@@ -239,7 +239,10 @@ fn standard(fields: &Fields<'_>, bad: &mut Vec<BadClaim>) -> Vec<Element> {
         match elements(field.value) {
             Some(elements) => all.extend(elements),
             None => {
-                bad.push(claim("Forwarded", field.value, "is not well formed (RFC 7239 4)"));
+                // A client may have written as many as a head may have lines, and a front let them through.
+                if bad.is_empty() {
+                    bad.push(claim("Forwarded", field.value, "is not well formed (RFC 7239 4)"));
+                }
                 all.push(Element::default());
             }
         }

@@ -239,6 +239,9 @@ fn what_is_not_understood_is_ignored_and_told() {
     let (_, bad) = front.facts(&parse(&long).fields, &trusted());
     let expected = format!("X-Forwarded-Proto \"\\xc3\\xa9{}\" is neither http, https, ws nor wss", "x".repeat(98));
     assert_eq!(bad[0].to_string(), expected);
+    // And in no more, however many lines of a client a front lets through.
+    let many = head(&["Forwarded: for=\"x"; 50].join("\n"));
+    assert_eq!(front.facts(&parse(&many).fields, &trusted()).1.len(), 1);
 }
 
 fn preamble(tls: Tls) -> Preamble {

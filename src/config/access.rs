@@ -12,8 +12,9 @@ use super::authority::{joined, split_pattern};
 use super::fault::{Refusal, nearest, quoted};
 use super::units;
 use super::upstream::Upstream;
-use crate::arrival::ForwardedHeader;
+use crate::arrival::is_claim;
 use crate::dialect::opening::stream::CONNECTION_ID;
+use crate::http;
 
 /// An origin that may open connections (RFC 6454 §4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,30 +127,16 @@ impl Auth {
 
 /// Reads the name of a header of an auth server's answer that goes on to the backend.
 pub(super) fn auth_header(name: &str) -> Result<String, Refusal> {
-    // RFC 9110 7.6.1, RFC 9112 6.3: they are about one connection, not about whom it is from.
-    const HOP: [&str; 11] = [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-length",
-        "host",
-    ];
     const REMEDY: &str = "leave it out; name headers of your own, as in \"X-User\"";
-    if !crate::http::is_token(name.as_bytes()) {
+    if !http::is_token(name.as_bytes()) {
         return Err(Refusal::new("it is not the name of a header", "write one, as in \"X-User\""));
     }
     let lower = name.to_ascii_lowercase();
-    if HOP.contains(&lower.as_str()) {
+    if http::is_hop_header(name) || matches!(&*lower, "content-length" | "host") {
         return Err(Refusal::new("this header is about the connection that it came on", REMEDY));
     }
-    let ours = ForwardedHeader::ALL.map(ForwardedHeader::name).into_iter().chain([CONNECTION_ID]);
-    if lower.starts_with("sec-websocket-") || ours.into_iter().any(|own| own.eq_ignore_ascii_case(name)) {
+    let handshake = lower.starts_with("sec-websocket-") || lower.starts_with("websocket-") || lower == "origin";
+    if handshake || is_claim(name) || http::is_alike(name, CONNECTION_ID) {
         return Err(Refusal::new("this header is hybridge's own to write", REMEDY));
     }
     Ok(name.to_owned())

@@ -106,9 +106,11 @@ impl Config {
         Config { listeners, routes: vec![Route::new("default", upstream)], ..Config::bare() }
     }
 
-    /// The way of a request, by the value of its `Host` header and its target.
+    /// The way of a request, by the value of its `Host` header and its target. None also for a target that goes one way by
+    /// its letters, and by another spelling of the same path one that not everybody may go.
     pub fn route(&self, host: &str, target: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| route.matches(host, target))
+        let route = self.routes.iter().find(|route| route.matches(host, target))?;
+        route.other_meant(&self.routes, host, target).is_none().then_some(route)
     }
 
     /// Neither listeners nor routes, and every setting at its default.

@@ -95,9 +95,30 @@ impl Route {
     /// taken only by a route that hides nothing from its clients: `/`, to an upstream without a path.
     pub fn matches(&self, host: &str, target: &str) -> bool {
         let (authority, target) = split_target(target);
+        self.serves(authority, host) && self.rest(&target).is_some()
+    }
+
+    fn serves(&self, authority: Option<&str>, host: &str) -> bool {
         // RFC 9112 §3.2.2: a target that names a host overrules the Host header.
         let asked = host_of(authority.unwrap_or(host));
-        self.host.as_ref().is_none_or(|host| host.eq_ignore_ascii_case(asked)) && self.rest(&target).is_some()
+        self.host.as_ref().is_none_or(|host| host.eq_ignore_ascii_case(asked))
+    }
+
+    /// Of routes in the order in which they are tried, another than this one that the backend may take for meant by the
+    /// target, because it reads paths less literally, and that not everybody may use.
+    ///
+    /// Both may lead to the same backend, which would serve `//admin`, `/%61dmin` or `/x/../admin` as `/admin`: taken by
+    /// a route for all that is left over, they would go around the rules of the route for `/admin`.
+    pub(super) fn other_meant<'r>(&self, routes: &'r [Route], host: &str, target: &str) -> Option<&'r Route> {
+        let (authority, target) = split_target(target);
+        readings(&target).iter().find_map(|read| {
+            let below = |route: &&Route| route.serves(authority, host) && read.starts_with(&segments(&route.path));
+            routes.iter().find(below).filter(|route| route.is_restricted() && route.name != self.name)
+        })
+    }
+
+    fn is_restricted(&self) -> bool {
+        self.origins.is_some() || self.clients.is_some() || self.auth.is_some()
     }
 
     /// The target to ask the backend for: the client's own, or, when the upstream URL has a path, with that in place of
@@ -212,6 +233,52 @@ fn host_of(authority: &str) -> &str {
     }
     let host = authority.split_once(':').map_or(authority, |(host, _)| host);
     host.strip_suffix('.').unwrap_or(host)
+}
+
+/// The paths, in segments, that a backend may understand a target to mean; none where it means what it says.
+fn readings(target: &str) -> Vec<Vec<String>> {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    if !path.contains(['%', ';', '\\']) && !path.contains("//") && !path.contains("/.") {
+        return Vec::new();
+    }
+    let (mut readings, mut read) = (Vec::new(), Vec::new());
+    for segment in segments(path) {
+        if segment == ".." {
+            // Not everybody resolves it.
+            readings.push(read.clone());
+            read.pop();
+        } else {
+            read.push(segment);
+        }
+    }
+    readings.push(read);
+    readings
+}
+
+/// The segments of a path as backends read it that decode it, count slashes in a row as one, and cut segments at a `;`.
+fn segments(path: &str) -> Vec<String> {
+    let plain = decoded(path).replace('\\', "/");
+    let segments = plain.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+    segments.filter(|segment| !segment.is_empty() && *segment != ".").map(str::to_owned).collect()
+}
+
+/// With every percent-encoded byte as itself (RFC 3986 §2.1).
+fn decoded(path: &str) -> String {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let (mut plain, mut rest) = (Vec::new(), path.as_bytes());
+    while let Some((byte, after)) = rest.split_first() {
+        match (byte, digit(after.first()), digit(after.get(1))) {
+            (b'%', Some(high), Some(low)) => {
+                plain.extend(u8::try_from(high << 4 | low));
+                rest = &after[2..];
+            }
+            _ => {
+                plain.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
 }
 
 /// Whether a path has a segment `..`, in any of the spellings that a backend may resolve.

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::auth;
 use super::drain::Drain;
-use super::entry::{self, Came, Door, Entered, HandedOver};
+use super::entry::{self, Came, Door, Entered, HandedOver, Left};
 use super::passthrough::{self, Upload};
 use super::permits::{Permit, Permits};
 use super::random::Fresh;
@@ -118,10 +118,11 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door
     // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
     let (seen, carrying) = match Box::pin(open(stream, peer, &mut permit, &door, &shared)).await {
         Ok(open) => open.begin(&shared),
-        Err(Left::Over) => return,
-        Err(Left::Elsewhere(handed_over)) => {
+        Err(Gone::Over) => return,
+        Err(Gone::Elsewhere(handed_over)) => {
+            let client = handed_over.client;
             let carried = Box::pin(handed_over.carry(shared.config.timeouts.stall)).await;
-            return debug!(client = %peer, "the connection to old_tls ended{}", with(carried.err()));
+            return debug!(%client, "the connection to old_tls ended{}", with(carried.err()));
         }
     };
     let carried = carrying.await;
@@ -192,7 +193,7 @@ impl<'s> Open<'s> {
 }
 
 /// Where a connection is that did not open here.
-enum Left {
+enum Gone {
     /// Nowhere any more.
     Over,
     /// With another program.
@@ -211,13 +212,13 @@ async fn open<'s>(
     permit: &mut Permit,
     door: &Door,
     shared: &'s Shared,
-) -> Result<Open<'s>, Left> {
+) -> Result<Open<'s>, Gone> {
     let entered = match entry::enter(stream, peer, permit, door, shared).await {
         Ok(Came::Client(entered)) => *entered,
-        Ok(Came::Elsewhere(handed_over)) => return Err(Left::Elsewhere(handed_over)),
-        Err((stream, ended)) => {
-            part(stream, peer, ended, door).await;
-            return Err(Left::Over);
+        Ok(Came::Elsewhere(handed_over)) => return Err(Gone::Elsewhere(handed_over)),
+        Err(Left { client, stream, ended }) => {
+            part(stream, client, ended, door).await;
+            return Err(Gone::Over);
         }
     };
     let Entered { mut stream, mut buffer, arrival, mut deadline } = entered;
@@ -237,11 +238,11 @@ async fn open<'s>(
                 });
             }
             Ok(Greeted::Http) => {
-                (stream, buffer) = Box::pin(http(stream, buffer, &arrival, shared)).await.ok_or(Left::Over)?
+                (stream, buffer) = Box::pin(http(stream, buffer, &arrival, shared)).await.ok_or(Gone::Over)?
             }
             Err(ended) => {
                 part(Some(stream), peer, ended, door).await;
-                return Err(Left::Over);
+                return Err(Gone::Over);
             }
         }
         deadline = Instant::now() + shared.config.timeouts.head;
@@ -318,9 +319,10 @@ async fn shake_hands<'c>(
 ) -> Result<Greeted<'c>, Ended> {
     let config = &*shared.config;
     let (mut opening, route, taken) =
-        match greeting(stream, buffer, config, deadline, &door.listener, &shared.drain).await? {
-            Received::Opening { opening, route, taken } => (*opening, route, taken),
-            _ => return Ok(Greeted::Http),
+        match greeting(stream, buffer, config, deadline, &door.listener, &shared.drain).await {
+            Ok(Received::Opening { opening, route, taken }) => (*opening, route, taken),
+            Ok(_) => return Ok(Greeted::Http),
+            Err(ended) => return Err(misplaced(ended, arrival)),
         };
     let (facts, bad) = handshake::introduce(&mut opening, buffer, route, arrival, config);
     for claim in bad {
@@ -418,6 +420,18 @@ async fn greeting<'c>(
             Err(_) => return Err(Ended::Refused(Refusal::new(408, "no whole request head within timeouts.head"))),
         }
     }
+}
+
+/// Says of a preamble that comes too late that it does: its sender may be one that the listener names.
+fn misplaced(ended: Ended, arrival: &Arrival) -> Ended {
+    let place = match ended {
+        Ended::Foreign(Foreign::Proxy) if arrival.own_tls.is_some() => "inside TLS; have it sent before",
+        Ended::Foreign(Foreign::Proxy) if arrival.preamble.is_some() => {
+            "behind another; have only the front nearest to hybridge send one"
+        }
+        ended => return ended,
+    };
+    Ended::Silently(format!("{}, {place}", Foreign::Proxy))
 }
 
 /// Keeps what the client sends before it was answered. Returns only if it should not be answered any more.

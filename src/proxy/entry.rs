@@ -20,7 +20,7 @@ use super::permits::Permit;
 use super::stream::Stream;
 use super::tls::Acceptor;
 use super::tunnel::tunnel;
-use crate::arrival::{Arrival, OwnTls};
+use crate::arrival::{Arrival, OwnTls, is_in};
 use crate::config::{Listener, OldTls};
 use crate::hello::{self, Offer};
 use crate::http::Refusal;
@@ -44,9 +44,21 @@ pub enum Came {
     Elsewhere(HandedOver),
 }
 
+/// A connection that is no client's to be served.
+pub struct Left {
+    /// Whose it is, as far as that was told.
+    pub client: SocketAddr,
+    /// The connection, if it has to be told.
+    pub stream: Option<Stream>,
+    /// Why.
+    pub ended: Ended,
+}
+
 /// A connection that is carried to another program as it is.
 pub struct HandedOver {
-    client: TcpStream,
+    /// Whose it is.
+    pub client: SocketAddr,
+    stream: TcpStream,
     terminator: TcpStream,
     /// What stands before all that is carried.
     first: Vec<u8>,
@@ -58,7 +70,7 @@ impl HandedOver {
     /// # Errors
     /// One of the two broke, or took nothing for `stall`.
     pub fn carry(self, stall: Duration) -> impl Future<Output = io::Result<()>> {
-        tunnel(self.client, self.terminator, self.first, stall)
+        tunnel(self.stream, self.terminator, self.first, stall)
     }
 }
 
@@ -86,15 +98,16 @@ struct Entry<'s> {
 /// Takes a connection in.
 ///
 /// # Errors
-/// Why it is no client's, with the connection if it has to be told.
+/// It is no client's.
 pub async fn enter(
     stream: TcpStream,
     peer: SocketAddr,
     permit: &mut Permit,
     door: &Door,
     shared: &Shared,
-) -> Result<Came, (Option<Stream>, Ended)> {
-    let Ok(local) = stream.local_addr() else { return Err((None, Ended::Quietly)) };
+) -> Result<Came, Left> {
+    let left = |client, (stream, ended)| Left { client, stream, ended };
+    let Ok(local) = stream.local_addr() else { return Err(left(peer, (None, Ended::Quietly))) };
     let mut entry = Entry {
         stream,
         buffer: Vec::new(),
@@ -102,17 +115,18 @@ pub async fn enter(
         deadline: Instant::now() + shared.config.timeouts.head,
         shared,
     };
-    let fronted = crate::arrival::is_in(&door.listener.proxy_protocol, peer.ip());
+    let fronted = is_in(&door.listener.proxy_protocol, peer.ip());
     if fronted {
-        entry.read_preamble().await.map_err(|ended| (None, ended))?;
+        entry.read_preamble().await.map_err(|ended| left(peer, (None, ended)))?;
     }
-    if !shared.permits.admit(permit, entry.arrival.client.ip()) {
+    let client = entry.arrival.client;
+    if !shared.permits.admit(permit, client.ip()) {
         let why = "more connections than limits.connections_per_address allows";
-        return Err((None, Ended::Silently(why.into())));
+        return Err(left(client, (None, Ended::Silently(why.into()))));
     }
     match &door.tls {
         None => Ok(Came::Client(Box::new(entry.plain()))),
-        Some(acceptor) => entry.encrypted(acceptor).await,
+        Some(acceptor) => entry.encrypted(acceptor).await.map_err(|why| left(client, why)),
     }
 }
 
@@ -122,7 +136,7 @@ impl Entry<'_> {
         Entered { stream: Stream::Plain(stream), buffer, arrival, deadline }
     }
 
-    /// Reads more; false when there is nothing left to wait for.
+    /// Reads more of what is to come first.
     async fn read(&mut self, what: &str) -> Result<(), Ended> {
         let mut watch = self.shared.drain.watch();
         let read = tokio::select! {
@@ -274,6 +288,6 @@ impl Entry<'_> {
         let told = Preamble::of(client, local);
         let mut first = old.send_proxy.map_or_else(Vec::new, |version| told.write(version));
         first.extend_from_slice(&buffer);
-        Ok(HandedOver { client: stream, terminator, first })
+        Ok(HandedOver { client, stream, terminator, first })
     }
 }

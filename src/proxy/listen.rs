@@ -42,36 +42,40 @@ impl std::error::Error for BindError {
     }
 }
 
-/// `threads` sockets that share `address`, and the address really bound.
+/// `threads` sockets that share `address`, and the address really bound. With `only_v6`, one of IPv6 leaves IPv4 on its
+/// port to others.
 ///
 /// # Errors
 /// The address cannot be had.
-pub fn bind(address: SocketAddr, threads: usize) -> Result<(SocketAddr, Vec<TcpListener>), BindError> {
+pub fn bind(address: SocketAddr, only_v6: bool, threads: usize) -> Result<(SocketAddr, Vec<TcpListener>), BindError> {
     let failed = |source| BindError { address, source };
     if address.port() != 0 {
         // Sockets that share a port would share it with another hybridge too, without a word. One that does not share
         // finds out.
-        socket(address, false).map_err(failed)?;
+        socket(address, only_v6, false).map_err(failed)?;
     }
-    let first = listener(address).map_err(failed)?;
+    let first = listener(address, only_v6).map_err(failed)?;
     let bound = first.local_addr().map_err(failed)?;
     let mut all = vec![first];
     for _ in 1..threads {
-        all.push(listener(bound).map_err(failed)?);
+        all.push(listener(bound, only_v6).map_err(failed)?);
     }
     Ok((bound, all))
 }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+fn socket(address: SocketAddr, only_v6: bool, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if only_v6 && address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
 
-fn listener(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address, true)?;
+fn listener(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    let socket = socket(address, only_v6, true)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())

@@ -107,7 +107,9 @@ impl Server {
         let (mut addresses, mut doors) = (Vec::new(), Vec::new());
         for listener in &config.listeners {
             let tls = listener.tls.as_ref().map(Acceptor::new).transpose().map_err(StartError::File)?;
-            let (address, sockets) = listen::bind(listener.address, threads).map_err(StartError::Bind)?;
+            let is_beside = |other: SocketAddr| other.is_ipv4() && other.port() == listener.address.port();
+            let only_v6 = config.listeners.iter().any(|other| is_beside(other.address));
+            let (address, sockets) = listen::bind(listener.address, only_v6, threads).map_err(StartError::Bind)?;
             addresses.push(address);
             doors.push(Arc::new(Door { listener: Listener { address, ..listener.clone() }, tls }));
             for (of_thread, socket) in listeners.iter_mut().zip(sockets) {
@@ -175,7 +177,7 @@ struct Worker {
 /// What is wrong with the certificates, keys and authorities that the configuration names, a line for each file.
 pub fn unusable_files(config: &Config) -> Vec<String> {
     let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-    let of_listeners = listeners.filter_map(|tls| Acceptor::new(tls).err()).map(|error| error.to_string());
+    let of_listeners = listeners.flat_map(tls::faults).map(|error| error.to_string());
     let own = config.upstream_tls.certificate.as_ref();
     let of_upstreams = Tls::new(&trust(config), own).err().map(|error| error.to_string());
     of_listeners.chain(of_upstreams).collect()

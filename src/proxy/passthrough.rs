@@ -184,9 +184,7 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let Way { route, guest, told } = match way(client, &parts.headers, host, target) {
         Ok(way) => way,
-        Err(refusal) => {
-            return answer(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN), &refusal.why);
-        }
+        Err(refusal) => return refused(&refusal),
     };
     let Ok(uri) = route.upstream_target(target).parse::<Uri>() else {
         return answer(StatusCode::BAD_REQUEST, "the target cannot be forwarded");
@@ -296,6 +294,13 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What a client is told that may not go on; with that its connection ends, as with every refusal.
+fn refused(refusal: &Refusal) -> Passing {
+    let mut passing = answer(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN), &refusal.why);
+    passing.0.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
+    passing
 }
 
 fn answer(status: StatusCode, why: &str) -> Passing {

@@ -19,7 +19,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-pub use self::acceptor::Acceptor;
+pub use self::acceptor::{Acceptor, faults};
 use self::identity::authorities;
 pub use self::identity::{FileError, identity};
 use super::stream::Stream;

@@ -83,6 +83,18 @@ fn a_listener_has_an_address_of_its_own() {
             "listener \"[::1]:1\": address",
             "the listener on line 5 has this address",
         ),
+        (
+            "[[listener]]\naddress = '0.0.0.0:8080'",
+            6,
+            "listener \"0.0.0.0:8080\": address",
+            "it includes 127.0.0.1:8080, which listen has",
+        ),
+        (
+            "[[listener]]\naddress = '[::]:1'\n[[listener]]\naddress = '[::1]:1'",
+            8,
+            "listener \"[::1]:1\": address",
+            "[::]:1, which the listener on line 5 has, includes it",
+        ),
         ("[listener]\naddress = '[::1]:1'", 5, "listener", "a table instead of a list of tables"),
         ("[[listner]]\naddress = '[::1]:1'", 5, "listner", "unknown key"),
     ];
@@ -91,6 +103,9 @@ fn a_listener_has_an_address_of_its_own() {
         let [fault] = faults.as_slice() else { panic!("{text}: one fault, not\n{faults}") };
         assert_eq!((fault.line, fault.key.as_str(), fault.reason.as_str()), (line, key, reason), "{text}");
     }
+    let faults = parse(&format!("listen = ['127.0.0.1:1', '[::]:1', '0.0.0.0:1']\n{ROUTE}")).unwrap_err();
+    let [fault] = faults.as_slice() else { panic!("one fault, not\n{faults}") };
+    assert_eq!((fault.line, &*fault.reason), (1, "it includes 127.0.0.1:1, which listen has"));
     let faults = parse(&format!("[[listen]]\naddress = '[::1]:1'\n{ROUTE}")).unwrap_err();
     assert!(faults.to_string().contains("write [[listener]] above a listener's settings"), "{faults}");
     let faults = parse(&format!("[[listner]]\naddress = '[::1]:1'\n{ROUTE}")).unwrap_err();

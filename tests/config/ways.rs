@@ -160,6 +160,50 @@ fn routes_with_a_host_come_first_then_the_longest_path() {
 }
 
 #[test]
+fn another_spelling_of_a_path_does_not_go_around_the_rules_of_its_route() {
+    let text = "listen = [\"127.0.0.1:8080\"]\n\
+        [[route]]\nname = \"rest\"\nupstream = \"ws://b\"\n\
+        [[route]]\nname = \"admin\"\npath = \"/admin\"\nupstream = \"ws://b\"\nclients = [\"10.0.0.0/8\"]\n\
+        [[route]]\nname = \"help\"\npath = \"/admin/help\"\nupstream = \"ws://b\"\n\
+        [[route]]\nname = \"chat\"\npath = \"/caf%C3%A9\"\nupstream = \"ws://b\"\norigins = [\"null\"]\n\
+        [[route]]\nname = \"open\"\npath = \"/open\"\nupstream = \"ws://b\"\n";
+    let config = config(text);
+    let rows = [
+        ("/admin/x", Some("admin")),
+        ("/admin/a%20b;c", Some("admin")),
+        ("/admin/help", Some("help")),
+        ("/admin/help//x", Some("help")),
+        ("/administration", Some("rest")),
+        ("/x?u=//admin/../%61", Some("rest")),
+        ("//x/./y;z/%41", Some("rest")),
+        ("/%", Some("rest")),
+        ("/%6", Some("rest")),
+        ("/caf%C3%A9/x", Some("chat")),
+        // What lies on a route that everybody may go anyway is nobody's loss.
+        ("//open", Some("rest")),
+        ("/admin/../open", None),
+        ("//admin", None),
+        ("/./admin/x", None),
+        ("/admin;x", None),
+        ("/admin%3bx", None),
+        ("/%61dmin?x", None),
+        ("/%2fadmin", None),
+        ("/\\admin", None),
+        ("/x/../admin", None),
+        ("/x/%2E./admin/y", None),
+        ("/admin/..", None),
+        ("/admin/help/..", None),
+        ("/admin/help/%2e%2e/x", None),
+        ("/caf%c3%a9", None),
+        ("/caf\u{e9}/%20", None),
+        ("http://tv.example//admin", None),
+    ];
+    for (target, expected) in rows {
+        assert_eq!(config.route("tv.example", target).map(|route| route.name.as_str()), expected, "{target}");
+    }
+}
+
+#[test]
 fn a_location_is_what_the_client_knows_letter_by_letter() {
     // The setting, and what a client is told that came in plain text, and over TLS.
     let rows = [

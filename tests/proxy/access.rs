@@ -116,11 +116,7 @@ fn an_address_that_is_not_listed_gets_nothing() {
     client.say(GET);
     let answer = client.head();
     assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
-    client.hears("this address may not connect here\n");
-    stage.backend.saw_nobody();
-    // A handshake behind it on the same connection fares no better.
-    client.say(opening(Dialect::Rfc6455, "/", &[]));
-    assert!(client.head().starts_with("HTTP/1.1 403 Forbidden\r\n"));
+    assert_eq!(client.rest(), b"this address may not connect here\n");
     stage.backend.saw_nobody();
 }
 
@@ -144,14 +140,39 @@ fn each_route_has_its_own_clients_on_the_same_connection() {
         config.routes.insert(0, closed);
     });
     let mut client = stage.client();
-    client.say("GET /closed HTTP/1.1\r\nHost: tv\r\n\r\n");
-    assert!(client.head().starts_with("HTTP/1.1 403 Forbidden\r\n"));
-    client.hear_until("\n");
     client.say(GET);
     let mut upstream = stage.backend.accept();
     assert!(upstream.head().starts_with("GET / "));
     upstream.say("HTTP/1.1 204 No Content\r\n\r\n");
     assert!(client.head().starts_with("HTTP/1.1 204 "));
+    // What follows a refusal is nobody's, be it a request or a body that looks like one.
+    client.say(format!("POST /closed HTTP/1.1\r\nHost: tv\r\nContent-Length: {}\r\n\r\n{GET}{GET}", GET.len()));
+    assert!(client.head().starts_with("HTTP/1.1 403 Forbidden\r\n"));
+    assert_eq!(client.rest_or_reset(), b"this address may not connect here\n");
+    upstream.hears_nothing_for(ms(30));
+    stage.backend.saw_nobody();
+}
+
+#[test]
+fn another_spelling_of_a_path_does_not_go_around_its_routes_clients() {
+    let stage = Stage::with(|config| {
+        let mut closed = config.routes[0].clone();
+        (closed.name, closed.path, closed.clients) = ("closed".into(), "/closed".into(), Some(Vec::new()));
+        config.routes.insert(0, closed);
+    });
+    for target in ["//closed", "/%63losed", "/x/../closed", "/closed/..", "/closed;x", "/./closed"] {
+        for dialect in ALL {
+            refused(
+                &stage,
+                &opening(dialect, target, &[]),
+                &refusal("404 Not Found", "", "no route matches this host and path"),
+            );
+        }
+        let mut client = stage.client();
+        client.say(format!("GET {target} HTTP/1.1\r\nHost: tv\r\n\r\n"));
+        assert!(client.head().starts_with("HTTP/1.1 404 "), "{target}");
+        stage.backend.saw_nobody();
+    }
 }
 
 fn limited(count: u32, per: u64, change: impl FnOnce(&mut Config)) -> Stage {

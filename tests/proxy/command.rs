@@ -173,6 +173,19 @@ fn check_says_what_a_file_means_or_everything_that_is_wrong_with_it() {
         assert!(stderr.contains(said), "{said} in {stderr}");
     }
 
+    let files = file(
+        "files.toml",
+        "[[listener]]\naddress = \"127.0.0.1:8443\"\nclient_ca = \"/nonexistent/ca.pem\"\ncertificates = [\
+         { cert = \"/nonexistent/one.pem\", key = \"one.key\" }, { cert = \"/nonexistent/two.pem\", key = \"two.key\" }]\n\
+         [upstream_tls]\ncert = \"/nonexistent/own.pem\"\nkey = \"own.key\"\n\
+         [[route]]\nname = \"tv\"\nupstream = \"ws://10.0.0.5:9000\"\n",
+    );
+    let (code, stdout, stderr) = run(&["check", "--config", files.to_str().expect("text")]);
+    assert_eq!((code, &*stdout), (Some(1), ""));
+    for said in ["one.pem", "two.pem", "ca.pem", "own.pem"] {
+        assert!(stderr.contains(said), "{said} in {stderr}");
+    }
+
     let (code, _, stderr) = run(&["check", "--config", "/nonexistent/hybridge.toml"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("/nonexistent/hybridge.toml"), "{stderr}");
@@ -229,4 +242,67 @@ fn the_log_tells_how_each_connection_ended() {
     for said in ["hixie-76", "/demo", "client_messages=1", "client_bytes=7", "upstream_messages=0", "client closed"] {
         assert!(closed.contains(said), "{said} in {closed}");
     }
+}
+
+#[test]
+fn the_log_names_the_client_behind_a_front_and_not_the_front() {
+    let backend = Backend::listen();
+    let path = file(
+        "fronted.toml",
+        &format!(
+            "threads = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = [\"127.0.0.1\"]\n\
+             [limits]\nconnections_per_address = 1\n[[route]]\nname = \"tv\"\nupstream = \"{}\"\n",
+            backend.url()
+        ),
+    );
+    let mut process =
+        hybridge(&["serve", "--config", path.to_str().expect("text")]).spawn().expect("the program starts");
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it prints a line");
+    let mut log = process.stderr.take().expect("a pipe");
+    let mut binary = Binary { process, line };
+    let preamble = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n";
+    let mut first = Wire::connect(binary.address());
+    first.say([preamble.as_bytes(), &opening(Dialect::Rfc6455, "/", &[])].concat());
+    backend.accept().agrees(&[]);
+    first.head();
+    let mut second = Wire::connect(binary.address());
+    second.try_say(preamble.as_bytes());
+    second.rest_or_reset();
+    let mut third = Wire::connect(binary.address());
+    third.try_say("PROXY TCP4 192.0.2.8 198.51.100.1 4711 80\r\n".repeat(2).as_bytes());
+    third.rest_or_reset();
+    drop(first);
+    binary.signal("TERM");
+    assert_eq!(binary.ended().code(), Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).expect("the log is text");
+    let with = |part: &str| text.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in {text}"));
+    assert!(with("connections_per_address").contains("client=192.0.2.7:4711"), "{text}");
+    let twice = with("client=192.0.2.8:4711");
+    assert!(twice.contains("behind another") && !twice.contains("does not name"), "{text}");
+}
+
+#[test]
+fn every_address_of_a_port_may_be_listened_on_in_both_families() {
+    let port = TcpListener::bind("[::]:0").expect("a port is free").local_addr().expect("it has an address").port();
+    let backend = Backend::listen();
+    let (four, six) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
+    for (first, second) in [(&four, &six), (&six, &four)] {
+        let binary = Binary::serve(&["--listen", first, "--listen", second, "--upstream", &backend.url()]);
+        for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+            let mut client = Wire::connect(address.parse().expect("an address"));
+            client.say(opening(Dialect::Rfc6455, "/", &[]));
+            backend.accept().agrees(&[]);
+            assert!(client.head().starts_with("HTTP/1.1 101 "), "{address}");
+        }
+        drop(binary);
+    }
+    // Alone, it takes both, as the system has it.
+    let binary = Binary::serve(&["--listen", &six, "--upstream", &backend.url()]);
+    let mut client = Wire::connect(format!("127.0.0.1:{port}").parse().expect("an address"));
+    client.say(opening(Dialect::Rfc6455, "/", &[]));
+    backend.accept().agrees(&[]);
+    assert!(client.head().starts_with("HTTP/1.1 101 "));
+    drop(binary);
 }

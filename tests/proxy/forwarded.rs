@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use hybridge::config::{Config, ForwardedHeader};
+use hybridge::config::{Balance, Config, ForwardedHeader};
 use hybridge::preamble::{Preamble, Tls, TlsFacts, Version};
 
 use crate::certificates::Authority;
+use crate::hall::{self, Hall};
 use crate::support::*;
 use crate::tls;
 
@@ -239,4 +240,49 @@ fn a_preamble_for_the_backend_tells_of_the_client_that_is_believed() {
     assert_eq!(told.alpn.as_deref(), Some(&b"http/1.1"[..]));
     upstream.agrees(&[]);
     assert!(client.head().contains("Sec-WebSocket-Location: wss://"));
+}
+
+#[test]
+fn the_server_of_a_client_is_that_of_its_believed_address_for_pages_as_for_sockets() {
+    let hall = Hall::new(5, |config| {
+        trusting(config);
+        config.routes[0].balance = Balance::Client;
+    });
+    let mut kept = hall::from(&hall.proxy, 1);
+    let mut seen = Vec::new();
+    for number in 0..10 {
+        let claim = format!("X-Forwarded-For: 203.0.113.{number}");
+        let socket = hall::host_of(&hall.proxy, 1, "/", &[&claim]);
+        let page = hall::asked(&mut kept, &format!("GET / HTTP/1.1\r\nHost: tv\r\n{claim}\r\n\r\n"));
+        assert_eq!(page, socket.to_string(), "{claim}");
+        seen.push(socket);
+    }
+    assert!(seen.iter().any(|server| *server != seen[0]), "{seen:?}");
+}
+
+#[test]
+fn a_preamble_names_the_believed_client_of_each_request_on_a_connection_of_a_front() {
+    let stage = Stage::with(|config| {
+        trusting(config);
+        config.routes[0].send_proxy = Some(Version::V1);
+    });
+    let mut front = stage.client();
+    let (mut before, mut upstream) = ("", None);
+    for client in ["203.0.113.9", "203.0.113.9", "203.0.113.10"] {
+        front.say(format!("GET / HTTP/1.1\r\nHost: tv\r\nX-Forwarded-For: {client}\r\n\r\n"));
+        let wire: &mut Wire = match upstream.take() {
+            // Two requests of the same client may share a connection.
+            Some(wire) if client == before => upstream.insert(wire),
+            _ => {
+                let wire = upstream.insert(stage.backend.accept());
+                let preamble = String::from_utf8(wire.hear_until("\r\n")).expect("text");
+                assert!(preamble.starts_with(&format!("PROXY TCP4 {client} 127.0.0.1 ")), "{preamble}");
+                wire
+            }
+        };
+        wire.head();
+        wire.say("HTTP/1.1 204 No Content\r\n\r\n");
+        assert!(front.head().starts_with("HTTP/1.1 204 "));
+        before = client;
+    }
 }

@@ -123,12 +123,21 @@ fn a_preamble_may_stand_before_tls() {
 
 /// A proxy that shows a certificate and hands old TLS over to a port that this listens on.
 fn with_terminator(authority: &Authority, send_proxy: Option<Version>) -> (Stage, TcpListener) {
+    with_terminator_and(authority, send_proxy, |_| {})
+}
+
+fn with_terminator_and(
+    authority: &Authority,
+    send_proxy: Option<Version>,
+    change: impl FnOnce(&mut Config),
+) -> (Stage, TcpListener) {
     let terminator = TcpListener::bind("127.0.0.1:0").expect("a port of the system's choice is free");
     let address = terminator.local_addr().expect("a listener has an address");
     let files = authority.files("localhost", &["localhost"]);
     let stage = Stage::with(|config| {
         tls::speaks(config, &[&files]);
         config.listeners[0].tls.as_mut().expect("set just now").old = Some(OldTls { address, send_proxy });
+        change(config);
     });
     (stage, terminator)
 }
@@ -187,4 +196,31 @@ fn the_tls_of_old_is_dropped_where_nobody_takes_it() {
     // RFC 8446 §6: a fatal alert, protocol_version.
     assert_eq!(client.rest_or_reset()[..1], b"\x15"[..]);
     stage.backend.saw_nobody();
+}
+
+#[test]
+fn a_handed_over_connection_that_one_side_has_ended_is_not_kept_for_a_silent_other() {
+    let authority = Authority::new("silent");
+    let (stage, terminator) = with_terminator_and(&authority, None, |config| {
+        config.timeouts.stall = ms(200);
+        config.limits.connections = 1;
+    });
+    let hello = include_bytes!("../data/hello/openssl-3.0-tls1.bin");
+    let mut client = stage.client();
+    client.say(hello);
+    let mut there = Wire::over(terminator.accept().expect("it is handed over").0);
+    there.hears(hello);
+    // The terminator is done, and the client keeps its half for ever. As long as it speaks it is listened to.
+    there.fin();
+    client.hears_end();
+    for _ in 0..6 {
+        std::thread::sleep(ms(100));
+        client.say("x");
+        there.hears("x");
+    }
+    let mut next = stage.client();
+    next.say(hello);
+    terminator.set_nonblocking(true).expect("an option can be set");
+    eventually("the only place is free again", || terminator.accept().is_ok());
+    drop(client);
 }

@@ -88,7 +88,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let Some(upstream) = arguments.upstream else { unreachable!("clap demands one of them") };
     page::prepare(&arguments.out)?;
-    let (address, mut sockets) = bind(arguments.listen, 1)?;
+    let (address, mut sockets) = bind(arguments.listen, false, 1)?;
     let socket = sockets.pop().ok_or("there is no socket to listen on")?;
     say(&format!("recording on {address}, upstream ws://{}, into {}", upstream.authority(), arguments.out.display()));
     // Not worth refusing to record for: what is too much waits to be accepted.

@@ -1,7 +1,5 @@
 //! The listeners of a file.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -29,8 +27,17 @@ impl Reader<'_> {
         };
         let listen = self.list(top, "listen", r#"["127.0.0.1:8080"]"#, plain).unwrap_or_default();
         let mut listeners: Vec<Listener> = listen.into_iter().map(Listener::plain).collect();
-        let mut taken: HashMap<SocketAddr, String> =
-            listeners.iter().map(|listener| (listener.address, "listen has".to_owned())).collect();
+        let mut taken = Vec::new();
+        for item in top.get("listen").and_then(|value| value.get_ref().as_array()).into_iter().flatten() {
+            let Some(address) = item.get_ref().as_str().and_then(|text| listener(text).ok()) else { continue };
+            match taken_already(address, &taken) {
+                // The same again was refused just now.
+                Some(refusal) if !taken.iter().any(|(other, _)| *other == address) => {
+                    self.refuse(top, "listen", item, refusal);
+                }
+                _ => taken.push((address, "listen has".to_owned())),
+            }
+        }
         let mut sections = Vec::new();
         for (number, line, table) in self.tables(top, "listener", REMEDY) {
             let address = table.get("address").and_then(|address| address.get_ref().as_str());
@@ -49,21 +56,14 @@ impl Reader<'_> {
     }
 
     /// None where it has no address.
-    fn listener(&mut self, section: &Section<'_>, taken: &mut HashMap<SocketAddr, String>) -> Option<Listener> {
+    fn listener(&mut self, section: &Section<'_>, taken: &mut Vec<(SocketAddr, String)>) -> Option<Listener> {
         let mut address = None;
         self.required(section, "address", "write address = \"0.0.0.0:443\", where clients connect to");
         self.set(section, "address", &mut address, |value| text("0.0.0.0:443", listener)(value).map(Some));
-        // The operating system gives each port 0 another one.
-        if let Some(address) = address.filter(|address: &SocketAddr| address.port() != 0) {
-            match taken.entry(address) {
-                Entry::Vacant(free) => {
-                    free.insert(format!("the listener on line {} has", section.line));
-                }
-                Entry::Occupied(first) => {
-                    let reason = format!("{} this address", first.get());
-                    let remedy = "give each listener an address of its own, or leave one out";
-                    self.refuse_as_is(section, "address", Refusal::new(reason, remedy));
-                }
+        if let Some(address) = address {
+            match taken_already(address, taken) {
+                None => taken.push((address, format!("the listener on line {} has", section.line))),
+                Some(refusal) => self.refuse_as_is(section, "address", refusal),
             }
         }
         let tls = self.listener_tls(section);
@@ -153,6 +153,19 @@ impl Reader<'_> {
             self.refuse_as_is(section, "old_tls", Refusal::new(reason, remedy));
         }
     }
+}
+
+/// Why an address cannot be listened on beside those that are taken; with each stands who has it.
+fn taken_already(address: SocketAddr, taken: &[(SocketAddr, String)]) -> Option<Refusal> {
+    let reason = taken.iter().find_map(|(other, who)| match (address, other) {
+        // The operating system gives each port 0 another one.
+        _ if address.port() == 0 || other.port() != address.port() || other.is_ipv4() != address.is_ipv4() => None,
+        _ if *other == address => Some(format!("{who} this address")),
+        _ if address.ip().is_unspecified() => Some(format!("it includes {other}, which {who}")),
+        _ if other.ip().is_unspecified() => Some(format!("{other}, which {who}, includes it")),
+        _ => None,
+    });
+    reason.map(|reason| Refusal::new(reason, "give each listener an address of its own, or leave one out"))
 }
 
 /// The listener that who connects to an address comes to, as far as it can be told.

@@ -67,6 +67,14 @@ impl Acceptor {
     }
 }
 
+/// What is wrong with the files, all of them.
+pub fn faults(settings: &ListenerTls) -> Vec<FileError> {
+    let certificates = settings.certificates.iter().filter_map(|files| identity::identity(files).err());
+    let authorities = settings.client_ca.iter().filter_map(|file| identity::authorities(file).err());
+    let found: Vec<FileError> = certificates.chain(authorities).collect();
+    if found.is_empty() { server_config(settings).err().into_iter().collect() } else { found }
+}
+
 fn stamps(settings: &ListenerTls) -> Vec<Option<Stamp>> {
     let certificates = settings.certificates.iter().flat_map(|files| [&files.cert, &files.key]);
     certificates.chain(&settings.client_ca).map(PathBuf::as_path).map(stamp).collect()
