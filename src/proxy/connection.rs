@@ -217,12 +217,11 @@ async fn open<'s>(
         Ok(Came::Client(entered)) => *entered,
         Ok(Came::Elsewhere(handed_over)) => return Err(Gone::Elsewhere(handed_over)),
         Err(Left { client, stream, ended }) => {
-            part(stream, client, ended, door).await;
+            part(stream, &client.to_string(), ended, door).await;
             return Err(Gone::Over);
         }
     };
     let Entered { mut stream, mut buffer, arrival, mut deadline } = entered;
-    let peer = arrival.client;
     loop {
         match shake_hands(&mut stream, &mut buffer, &arrival, deadline, door, shared).await {
             Ok(Greeted::WebSocket(agreed)) => {
@@ -240,8 +239,8 @@ async fn open<'s>(
             Ok(Greeted::Http) => {
                 (stream, buffer) = Box::pin(http(stream, buffer, &arrival, shared)).await.ok_or(Gone::Over)?
             }
-            Err(ended) => {
-                part(Some(stream), peer, ended, door).await;
+            Err((client, ended)) => {
+                part(Some(stream), &client, ended, door).await;
                 return Err(Gone::Over);
             }
         }
@@ -250,7 +249,7 @@ async fn open<'s>(
 }
 
 /// Ends a connection that was never open, and says why to those who want to know.
-async fn part(stream: Option<Stream>, client: SocketAddr, ended: Ended, door: &Door) {
+async fn part(stream: Option<Stream>, client: &str, ended: Ended, door: &Door) {
     let last = match ended {
         Ended::Refused(refusal) => {
             warn!(%client, status = refusal.status, "refused: {}", refusal.logged());
@@ -308,7 +307,7 @@ struct Agreement<'c> {
 }
 
 /// Reads the first request, and if it is an opening handshake performs it on both sides. What the client sent beyond
-/// it stays in `buffer`.
+/// it stays in `buffer`. Beside what ended it stands whose connection it was, as far as that was told.
 async fn shake_hands<'c>(
     stream: &mut Stream,
     buffer: &mut Vec<u8>,
@@ -316,28 +315,45 @@ async fn shake_hands<'c>(
     deadline: Instant,
     door: &Door,
     shared: &'c Shared,
-) -> Result<Greeted<'c>, Ended> {
+) -> Result<Greeted<'c>, (Box<str>, Ended)> {
     let config = &*shared.config;
     let (mut opening, route, taken) =
         match greeting(stream, buffer, config, deadline, &door.listener, &shared.drain).await {
             Ok(Received::Opening { opening, route, taken }) => (*opening, route, taken),
             Ok(_) => return Ok(Greeted::Http),
-            Err(ended) => return Err(misplaced(ended, arrival)),
+            Err(ended) => return Err((arrival.client.to_string().into(), misplaced(ended, arrival))),
         };
     let (facts, bad) = handshake::introduce(&mut opening, buffer, route, arrival, config);
     for claim in bad {
         warn!(client = %arrival.client, "ignored: {claim}");
     }
     buffer.drain(..taken);
+    match agree(stream, buffer, &opening, route, &facts, arrival, shared).await {
+        Ok(upstream) => Ok(Greeted::WebSocket(Box::new(Agreement { facts, opening, route, upstream }))),
+        Err(ended) => Err((facts.to_string().into(), ended)),
+    }
+}
+
+/// Performs an opening handshake on both sides, for a client of which these facts are known.
+async fn agree<'c>(
+    stream: &mut Stream,
+    buffer: &mut Vec<u8>,
+    opening: &Opening,
+    route: &'c Route,
+    facts: &Facts,
+    arrival: &Arrival,
+    shared: &'c Shared,
+) -> Result<Upstream<'c>, Ended> {
+    let config = &*shared.config;
     opening.check_early(buffer).map_err(Ended::Refused)?;
-    admit(&opening, route, facts.client, shared)?;
-    let location = route.public_url.location(&facts, &opening.host, &opening.target);
+    admit(opening, route, facts.client, shared)?;
+    let location = route.public_url.location(facts, &opening.host, &opening.target);
     let asker = Asker { client: facts.client, secure: facts.secure, authority: facts.authority(&opening.host) };
-    let guest = Guest::new(arrival, &facts, route);
+    let guest = Guest::new(arrival, facts, route);
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
-        upstream = dial(&opening, route, guest, &asker, shared) => upstream.map_err(Ended::Refused)?,
-        ended = early(stream, buffer, &opening, config) => return Err(ended),
+        upstream = dial(opening, route, guest, &asker, shared) => upstream.map_err(Ended::Refused)?,
+        ended = early(stream, buffer, opening, config) => return Err(ended),
         () = watch.started() => return Err(Ended::Refused(Refusal::new(503, STOPPING))),
     };
     if upstream.agreed().subprotocol_assumed {
@@ -347,14 +363,14 @@ async fn shake_hands<'c>(
         );
     }
     let answered = tokio::select! {
-        answered = answer(stream, buffer, &opening, location, upstream.agreed(), config) => answered,
+        answered = answer(stream, buffer, opening, location, upstream.agreed(), config) => answered,
         () = watch.started() => Err(Ended::Silently(STOPPING.into())),
     };
     if let Err(ended) = answered {
-        abandon(upstream, &opening, route).await;
+        abandon(upstream, opening, route).await;
         return Err(ended);
     }
-    Ok(Greeted::WebSocket(Box::new(Agreement { facts, opening, route, upstream })))
+    Ok(upstream)
 }
 
 /// Whether the client may have its handshake, as far as nobody else must be asked. Only one that goes on to somebody

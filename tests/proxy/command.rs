@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
 use crate::support::*;
 
@@ -34,6 +34,15 @@ impl Binary {
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it prints a line");
         Binary { process, line }
+    }
+
+    /// The same, with its log.
+    fn logging(arguments: &[&str]) -> (Binary, ChildStderr) {
+        let mut process = hybridge(arguments).spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it prints a line");
+        let log = process.stderr.take().expect("a pipe");
+        (Binary { process, line }, log)
     }
 
     pub fn id(&self) -> u32 {
@@ -215,13 +224,7 @@ fn a_file_serves_as_it_says() {
 #[test]
 fn the_log_tells_how_each_connection_ended() {
     let backend = Backend::listen();
-    let mut process = hybridge(&["serve", "--listen", "127.0.0.1:0", "--upstream", &backend.url()])
-        .spawn()
-        .expect("the program starts");
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it prints a line");
-    let mut log = process.stderr.take().expect("a pipe");
-    let mut binary = Binary { process, line };
+    let (mut binary, mut log) = Binary::logging(&["serve", "--listen", "127.0.0.1:0", "--upstream", &backend.url()]);
     let mut client = Wire::connect(binary.address());
     client.say(opening(Dialect::Hixie76, "/demo", &[]));
     let mut upstream = backend.accept();
@@ -255,12 +258,7 @@ fn the_log_names_the_client_behind_a_front_and_not_the_front() {
             backend.url()
         ),
     );
-    let mut process =
-        hybridge(&["serve", "--config", path.to_str().expect("text")]).spawn().expect("the program starts");
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("it prints a line");
-    let mut log = process.stderr.take().expect("a pipe");
-    let mut binary = Binary { process, line };
+    let (mut binary, mut log) = Binary::logging(&["serve", "--config", path.to_str().expect("text")]);
     let preamble = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n";
     let mut first = Wire::connect(binary.address());
     first.say([preamble.as_bytes(), &opening(Dialect::Rfc6455, "/", &[])].concat());
@@ -281,6 +279,25 @@ fn the_log_names_the_client_behind_a_front_and_not_the_front() {
     assert!(with("connections_per_address").contains("client=192.0.2.7:4711"), "{text}");
     let twice = with("client=192.0.2.8:4711");
     assert!(twice.contains("behind another") && !twice.contains("does not name"), "{text}");
+}
+
+#[test]
+fn the_log_names_the_client_that_a_trusted_front_names() {
+    let path = file(
+        "trusting.toml",
+        "listen = [\"127.0.0.1:0\"]\nthreads = 1\n[forwarded]\ntrusted = [\"127.0.0.1\"]\n\
+         [[route]]\nname = \"tv\"\nupstream = \"ws://127.0.0.1:1\"\norigins = [\"http://else\"]\n",
+    );
+    let (mut binary, mut log) = Binary::logging(&["serve", "--config", path.to_str().expect("text")]);
+    let mut client = Wire::connect(binary.address());
+    client.say(opening(Dialect::Rfc6455, "/", &["X-Forwarded-For: 192.0.2.7"]));
+    assert!(client.head().starts_with("HTTP/1.1 403 "));
+    binary.signal("TERM");
+    assert_eq!(binary.ended().code(), Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).expect("the log is text");
+    let refused = text.lines().find(|line| line.contains("refused")).unwrap_or_else(|| panic!("none in {text}"));
+    assert!(refused.contains("client=192.0.2.7 "), "{refused}");
 }
 
 #[test]
