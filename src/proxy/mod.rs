@@ -14,6 +14,7 @@ mod permits;
 mod pipe;
 mod random;
 mod rate;
+mod reception;
 mod relay;
 mod servers;
 mod sse;
