@@ -230,9 +230,15 @@ fn server_name(mut data: &[u8]) -> Option<Option<String>> {
     let mut list = vector(&mut data, 2).filter(|_| data.is_empty())?;
     let mut found = None;
     while !list.is_empty() {
-        let kind = take(&mut list, 1)?;
-        let name = vector(&mut list, 2)?;
-        if kind == [0] && found.is_none() {
+        let is_host = take(&mut list, 1)? == [0];
+        let Some(name) = vector(&mut list, 2) else {
+            // Names of other types should begin with their length as well; rustls passes over those that do not.
+            if is_host {
+                return None;
+            }
+            break;
+        };
+        if is_host && found.is_none() {
             let text = std::str::from_utf8(name).ok();
             found = text.filter(|name| name.len() <= 255 && !name.contains(':') && http::is_host(name));
         }

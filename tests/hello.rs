@@ -90,6 +90,17 @@ fn rustls_serves_those_that_are_modern_and_no_others() {
     }
 }
 
+#[test]
+fn a_name_of_an_unknown_type_is_passed_over_as_rustls_does() {
+    let mut bytes = hello("node-20");
+    let name = bytes.windows(10).position(|window| window == b"tv.example").expect("it names a host");
+    // The host is "t", and what follows it a name of type 0x76 that is longer than the list.
+    bytes[name - 1] = 1;
+    assert!(is_served(&server(), &bytes));
+    let offer = offered(&bytes).expect("a hello").expect("a whole one");
+    assert_eq!((offer.server_name.as_deref(), offer.modern), (Some("t"), true));
+}
+
 /// How hellos begin, and how they do not.
 const LEADS: [&[u8]; 3] = [&[], &[22, 3, 1], &[0x80]];
 
