@@ -110,7 +110,7 @@ impl Config {
     /// its letters, and by another spelling of the same path one that not everybody may go.
     pub fn route(&self, host: &str, target: &str) -> Option<&Route> {
         let route = self.routes.iter().find(|route| route.matches(host, target))?;
-        route.other_meant(&self.routes, host, target).is_none().then_some(route)
+        (!route.evades(&self.routes, host, target)).then_some(route)
     }
 
     /// Neither listeners nor routes, and every setting at its default.

@@ -104,17 +104,36 @@ impl Route {
         self.host.as_ref().is_none_or(|host| host.eq_ignore_ascii_case(asked))
     }
 
-    /// Of routes in the order in which they are tried, another than this one that the backend may take for meant by the
-    /// target, because it reads paths less literally, and that not everybody may use.
+    /// Whether the backend may take the target for one of another route, because it reads paths less literally, and not
+    /// everybody may use that route. `routes` stand in the order in which they are tried.
     ///
     /// Both may lead to the same backend, which would serve `//admin`, `/%61dmin` or `/x/../admin` as `/admin`: taken by
     /// a route for all that is left over, they would go around the rules of the route for `/admin`.
-    pub(super) fn other_meant<'r>(&self, routes: &'r [Route], host: &str, target: &str) -> Option<&'r Route> {
+    pub(super) fn evades(&self, routes: &[Route], host: &str, target: &str) -> bool {
         let (authority, target) = split_target(target);
-        readings(&target).iter().find_map(|read| {
-            let below = |route: &&Route| route.serves(authority, host) && read.starts_with(&segments(&route.path));
-            routes.iter().find(below).filter(|route| route.is_restricted() && route.name != self.name)
-        })
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        if is_unambiguous(path) || !routes.iter().any(Route::is_restricted) {
+            return false;
+        }
+        let served = routes.iter().filter(|route| route.serves(authority, host));
+        let served: Vec<(&Route, Vec<String>)> = served.map(|route| (route, segments(&route.path))).collect();
+        let is_forbidden = |read: &[String]| {
+            let meant = served.iter().find(|(_, path)| read.starts_with(path));
+            meant.is_some_and(|(route, _)| route.is_restricted() && route.name != self.name)
+        };
+        let mut read = Vec::new();
+        for segment in segments(path) {
+            if segment == ".." {
+                // Not everybody resolves it.
+                if is_forbidden(&read) {
+                    return true;
+                }
+                read.pop();
+            } else {
+                read.push(segment);
+            }
+        }
+        is_forbidden(&read)
     }
 
     fn is_restricted(&self) -> bool {
@@ -235,24 +254,9 @@ fn host_of(authority: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// The paths, in segments, that a backend may understand a target to mean; none where it means what it says.
-fn readings(target: &str) -> Vec<Vec<String>> {
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    if !path.contains(['%', ';', '\\']) && !path.contains("//") && !path.contains("/.") {
-        return Vec::new();
-    }
-    let (mut readings, mut read) = (Vec::new(), Vec::new());
-    for segment in segments(path) {
-        if segment == ".." {
-            // Not everybody resolves it.
-            readings.push(read.clone());
-            read.pop();
-        } else {
-            read.push(segment);
-        }
-    }
-    readings.push(read);
-    readings
+/// Whether every backend reads the path alike.
+fn is_unambiguous(path: &str) -> bool {
+    !path.contains(['%', ';', '\\']) && !path.contains("//") && !path.contains("/.")
 }
 
 /// The segments of a path as backends read it that decode it, count slashes in a row as one, and cut segments at a `;`.

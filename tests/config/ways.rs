@@ -201,6 +201,9 @@ fn another_spelling_of_a_path_does_not_go_around_the_rules_of_its_route() {
     for (target, expected) in rows {
         assert_eq!(config.route("tv.example", target).map(|route| route.name.as_str()), expected, "{target}");
     }
+    // However long it climbs, this is no work.
+    let long = ["/a".repeat(100_000), "/..".repeat(100_000)].concat();
+    assert_eq!(config.route("tv.example", &long).map(|route| route.name.as_str()), Some("rest"));
 }
 
 #[test]
