@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustls::{ProtocolVersion, ServerConnection, server};
+use rustls::{AlertDescription, CipherSuite, Error, ProtocolVersion, ServerConnection, server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -126,7 +126,7 @@ pub async fn enter(
     }
     match &door.tls {
         None => Ok(Came::Client(Box::new(entry.plain()))),
-        Some(acceptor) => entry.encrypted(acceptor).await.map_err(|why| left(client, why)),
+        Some(acceptor) => entry.encrypted(acceptor, permit).await.map_err(|why| left(client, why)),
     }
 }
 
@@ -173,7 +173,7 @@ impl Entry<'_> {
     }
 
     /// Reads the ClientHello, and goes on as it asks.
-    async fn encrypted(mut self, acceptor: &Acceptor) -> Result<Came, (Option<Stream>, Ended)> {
+    async fn encrypted(mut self, acceptor: &Acceptor, permit: &mut Permit) -> Result<Came, (Option<Stream>, Ended)> {
         let offer = loop {
             match hello::offered(&self.buffer) {
                 Ok(Some(offer)) => break offer,
@@ -183,6 +183,10 @@ impl Entry<'_> {
         };
         match &acceptor.settings().old {
             Some(old) if !offer.modern => {
+                if !self.shared.permits.hand_over(permit) {
+                    let why = "more connections are with old_tls than limits.connections allows";
+                    return Err((None, Ended::Silently(why.into())));
+                }
                 self.hand_over(old, &offer).await.map(Came::Elsewhere).map_err(|ended| (None, ended))
             }
             _ => self.speak(acceptor, &offer).await.map(|entered| Came::Client(Box::new(entered))),
@@ -230,7 +234,7 @@ impl Entry<'_> {
         };
         let stream = match spoken {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(failed(&error)),
+            Ok(Err(error)) => return Err(failed(&explained(&error))),
             Err(_) => return Err(failed(&"it was not finished within timeouts.head")),
         };
         let connection = stream.get_ref().1;
@@ -251,10 +255,48 @@ fn facts(connection: &ServerConnection) -> TlsFacts {
         ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),
         other => format!("{other:?}"),
     });
-    let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+    let suite = connection.negotiated_cipher_suite().map(|suite| openssl_name(suite.suite()));
     // A certificate that was shown was verified, or there would be no connection.
     let shown = connection.peer_certificates().is_some_and(|chain| !chain.is_empty());
-    TlsFacts { version, cipher: suite.map(str::to_owned), client_cn: None, client_cert: shown, verified: shown }
+    TlsFacts { version, cipher: suite, client_cn: None, client_cert: shown, verified: shown }
+}
+
+/// What OpenSSL calls a cipher suite: `TLS_AES_128_GCM_SHA256`, `ECDHE-RSA-AES128-GCM-SHA256`.
+fn openssl_name(suite: CipherSuite) -> String {
+    let name = format!("{suite:?}");
+    match (name.strip_prefix("TLS13_"), name.strip_prefix("TLS_")) {
+        (Some(rest), _) => format!("TLS_{rest}"),
+        (_, Some(rest)) => {
+            let rest = rest.replace("_WITH", "").replace("AES_", "AES").replace("_POLY1305_SHA256", "_POLY1305");
+            rest.replace('_', "-")
+        }
+        _ => name,
+    }
+}
+
+/// What an operator can do about a TLS handshake that failed, where the library's words do not say.
+fn explained(error: &io::Error) -> String {
+    use AlertDescription as A;
+    let Some(cause) = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) else {
+        return match error.kind() {
+            io::ErrorKind::UnexpectedEof => "it left in the middle".to_owned(),
+            _ => error.to_string(),
+        };
+    };
+    match cause {
+        Error::AlertReceived(
+            alert @ (A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::CertificateExpired),
+        ) => format!(
+            "it does not believe our certificate ({alert:?}); see that `cert` has the whole chain, that the device knows its \
+             authority, and that its clock is right"
+        ),
+        Error::NoCertificatesPresented => {
+            "it showed no certificate, which client_ca demands; client_certificate = \"optional\" would let it in"
+                .to_owned()
+        }
+        Error::InvalidCertificate(why) => format!("its certificate is not one that client_ca stands for: {why}"),
+        other => other.to_string(),
+    }
 }
 
 /// Why a TLS handshake came to nothing, for the log.
@@ -289,5 +331,32 @@ impl Entry<'_> {
         let mut first = old.send_proxy.map_or_else(Vec::new, |version| told.write(version));
         first.extend_from_slice(&buffer);
         Ok(HandedOver { client, stream, terminator, first })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cipher_suites_have_the_names_that_openssl_gives_them() {
+        let names: Vec<String> = rustls::crypto::ring::default_provider()
+            .cipher_suites
+            .iter()
+            .map(|suite| openssl_name(suite.suite()))
+            .collect();
+        // As `openssl ciphers` prints them.
+        let expected = [
+            "TLS_AES_256_GCM_SHA384",
+            "TLS_AES_128_GCM_SHA256",
+            "TLS_CHACHA20_POLY1305_SHA256",
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            "ECDHE-ECDSA-CHACHA20-POLY1305",
+            "ECDHE-RSA-AES256-GCM-SHA384",
+            "ECDHE-RSA-AES128-GCM-SHA256",
+            "ECDHE-RSA-CHACHA20-POLY1305",
+        ];
+        assert_eq!(names, expected);
     }
 }

@@ -12,6 +12,9 @@ use crate::config::Limits;
 #[derive(Clone, Debug)]
 pub struct Permits {
     all: Arc<Semaphore>,
+    /// For connections that are with another program: as many again, for each of them may come back, and must not wait for
+    /// its own place.
+    elsewhere: Arc<Semaphore>,
     most: u32,
     per_address: Option<Arc<PerAddress>>,
 }
@@ -32,7 +35,7 @@ impl PerAddress {
 /// The right to one connection, until dropped.
 #[derive(Debug)]
 pub struct Permit {
-    _one: OwnedSemaphorePermit,
+    one: OwnedSemaphorePermit,
     counted: Option<(Arc<PerAddress>, IpAddr)>,
 }
 
@@ -42,6 +45,7 @@ impl Permits {
         let most = limits.connections.min(Semaphore::MAX_PERMITS);
         Permits {
             all: Arc::new(Semaphore::new(most)),
+            elsewhere: Arc::new(Semaphore::new(most)),
             most: u32::try_from(most).unwrap_or(u32::MAX),
             per_address: limits
                 .connections_per_address
@@ -52,7 +56,7 @@ impl Permits {
     /// Waits until one more connection is allowed.
     pub async fn next(&self) -> Permit {
         let one = Arc::clone(&self.all).acquire_owned().await.expect("the semaphore is never closed");
-        Permit { _one: one, counted: None }
+        Permit { one, counted: None }
     }
 
     /// Counts the connection to its address; false if that has too many already.
@@ -68,15 +72,25 @@ impl Permits {
         true
     }
 
+    /// Counts the connection as one that is with another program; false if too many are. Whoever comes back from there is
+    /// counted to the client's address, and so this no longer is.
+    pub fn hand_over(&self, permit: &mut Permit) -> bool {
+        let Ok(one) = Arc::clone(&self.elsewhere).try_acquire_owned() else { return false };
+        permit.one = one;
+        permit.forget_address();
+        true
+    }
+
     /// Waits until no connection is left.
     pub async fn all_returned(&self) {
         // Never closed, so the only outcome is that all permits are here.
         let _ = self.all.acquire_many(self.most).await;
+        let _ = self.elsewhere.acquire_many(self.most).await;
     }
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
+impl Permit {
+    fn forget_address(&mut self) {
         if let Some((per_address, address)) = self.counted.take() {
             let mut open = per_address.lock();
             if let Some(count) = open.get_mut(&address) {
@@ -86,5 +100,11 @@ impl Drop for Permit {
                 }
             }
         }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.forget_address();
     }
 }

@@ -218,9 +218,34 @@ fn a_handed_over_connection_that_one_side_has_ended_is_not_kept_for_a_silent_oth
         client.say("x");
         there.hears("x");
     }
-    let mut next = stage.client();
-    next.say(hello);
     terminator.set_nonblocking(true).expect("an option can be set");
-    eventually("the only place is free again", || terminator.accept().is_ok());
+    eventually("the only place is free again", || {
+        let mut next = stage.client();
+        next.say(hello);
+        std::thread::sleep(ms(100));
+        terminator.accept().is_ok()
+    });
     drop(client);
+}
+
+#[test]
+fn what_is_handed_over_leaves_its_place_to_what_comes_back_and_is_bounded_all_the_same() {
+    let authority = Authority::new("places");
+    let (stage, terminator) = with_terminator_and(&authority, None, |config| {
+        (config.limits.connections, config.limits.connections_per_address) = (1, Some(1));
+    });
+    let hello = include_bytes!("../data/hello/openssl-3.0-tls1.bin");
+    let mut old = stage.client();
+    old.say(hello);
+    let mut there = Wire::over(terminator.accept().expect("it is handed over").0);
+    there.hears(hello);
+    // One too many with the terminator.
+    let mut second = stage.client();
+    second.say(hello);
+    assert_eq!(second.rest_or_reset(), b"");
+    // The one place, and the address's one, are free for all that.
+    let door = tls::through_tls_after(Vec::new(), stage.proxy.address, "localhost", &authority);
+    tls::open(&stage, door, Dialect::Hixie76);
+    there.say("still carried");
+    old.hears("still carried");
 }
