@@ -117,8 +117,8 @@ fn a_refusal_of_the_auth_server_reaches_the_client() {
             ),
             (
                 403,
-                "X-Reason: no\r\nContent-Type: text/html\r\nETag: x\r\nConnection: X-Hop\r\nX-Hop: 1\r\n",
-                "X-Reason: no\r\n",
+                "Retry-After: 9\r\nServer: 10.0.0.7\r\nContent-Type: text/html\r\nConnection: X-Hop\r\nX-Hop: 1\r\n",
+                "Retry-After: 9\r\n",
             ),
             (302, "Location: http://login.example/?to=x\r\n", "Location: http://login.example/?to=x\r\n"),
             (404, "Sec-WebSocket-Version: 99\r\n", ""),

@@ -78,9 +78,20 @@ pub fn judge(response: &Response<'_>, wanted: &[String]) -> Result<Vec<Granted>,
             .map(|field| (field.name.to_owned(), field.value.to_vec()))
             .collect()),
         // A 426 would tell the client to speak another version, which is not what was asked.
-        300..500 if response.status != 426 => Err(declined_by("the auth server", response)),
+        300..500 if response.status != 426 => Err(told(declined_by("the auth server", response))),
         status => Err(unjudged(format!("it answered {status} {}", response.reason).trim_end())),
     }
+}
+
+/// Leaves out what the client need not know of a server that it has nothing to do with.
+fn told(mut refusal: Refusal) -> Refusal {
+    const WANTED: [&str; 5] = ["www-authenticate", "set-cookie", "location", "retry-after", "cache-control"];
+    let wanted = |line: &&str| {
+        let name = line.split(':').next().unwrap_or_default();
+        WANTED.iter().any(|wanted| name.eq_ignore_ascii_case(wanted))
+    };
+    refusal.fields = refusal.fields.split_inclusive("\r\n").filter(wanted).collect();
+    refusal
 }
 
 /// What the client is told when nobody could judge: no. The reason is for the log alone.
