@@ -96,8 +96,13 @@ pub fn introduce(
 fn judge<'c>(head: &[u8], config: &'c Config) -> Result<(Verdict, &'c Route), Refusal> {
     let request = Request::parse(head, config.limits.head_fields).map_err(unreadable)?;
     let (host, path) = sniff::addressed(&request)?;
-    let route = config.route(host, path).ok_or_else(|| Refusal::new(404, "no route matches this host and path"))?;
+    let route = config.route(host, path).ok_or_else(|| nowhere(host, path))?;
     Ok((sniff::classify(&request, route.dialects)?, route))
+}
+
+/// What a client is told that asked for what no route has, or for what may be another route's by another spelling.
+pub fn nowhere(host: &str, target: &str) -> Refusal {
+    Refusal::new(404, "no route matches this host and path").noting(format!("{host:?}, {target:?}"))
 }
 
 fn unreadable(bad: BadHead) -> Refusal {

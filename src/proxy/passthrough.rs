@@ -23,6 +23,7 @@ use super::stream::Stream;
 use crate::access;
 use crate::arrival::{Arrival, is_claim};
 use crate::config::{Config, Route};
+use crate::handshake::nowhere;
 use crate::http::{Field, Fields, Refusal};
 
 /// What hyper reads and writes at once, in bytes, at most; its own default.
@@ -248,8 +249,7 @@ struct Way<'c> {
 /// The way of a request, if this client may go it.
 fn way<'c>(client: &'c Client, headers: &HeaderMap, host: &str, target: &str) -> Result<Way<'c>, Refusal> {
     let Client { arrival, config, .. } = client;
-    let nowhere = || Refusal::new(404, "no route matches this host and path");
-    let route = config.route(host, target).ok_or_else(nowhere)?;
+    let route = config.route(host, target).ok_or_else(|| nowhere(host, target))?;
     let fields: Fields<'_> =
         headers.iter().map(|(name, value)| Field { name: name.as_str(), value: value.as_bytes() }).collect();
     let (mut facts, bad) = arrival.facts(&fields, &config.forwarded.trusted);
