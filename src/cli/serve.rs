@@ -100,9 +100,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     log_to_stderr(config.log_level);
     let upstreams: Vec<String> = config.routes.iter().map(|route| route.upstream.to_string()).collect();
     let connections = config.limits.connections;
+    let encrypted: Vec<bool> = config.listeners.iter().map(|listener| listener.tls.is_some()).collect();
     let server = Server::bind(config)?;
-    for address in server.addresses() {
-        say(&format!("listening on {address}, upstream {}", upstreams.join(", ")));
+    for (address, encrypted) in server.addresses().iter().zip(encrypted) {
+        let tls = if encrypted { " (TLS)" } else { "" };
+        say(&format!("listening on {address}{tls}, upstream {}", upstreams.join(", ")));
     }
     raise_file_limit(connections);
     stop_on_signal(&server)?;
