@@ -15,8 +15,9 @@
 
 use super::difference::{Difference, Mismatch};
 use super::heard::{Heard, ear_codec, listed};
+use super::plain::plain_opening;
 use super::script::{Cue, Cutting, Expected, SIDES, Script, index};
-use super::stage::{Ear, Stage, plain_opening};
+use super::stage::{Ear, Stage};
 use super::{Meaning, Transcript, understudy};
 use crate::config::{Config, Route};
 use crate::conversation::Side;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stage::plain_beats;
+use super::plain::plain_beats;
 use super::{Act, Ending, Meaning, Transcript};
 use crate::config::{Config, Upstream};
 use crate::conversation::Side;
