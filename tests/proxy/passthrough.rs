@@ -483,7 +483,7 @@ fn a_backend_that_is_away_or_silent_or_talks_nonsense_is_a_gateways_fault() {
 #[test]
 fn a_slow_upload_is_no_silent_backend() {
     // The wait for a response begins when the backend has been asked in full.
-    let stage = Stage::with(|config| config.timeouts.response = Some(ms(200)));
+    let stage = Stage::with(|config| config.timeouts.response = Some(ms(1000)));
     let mut client = stage.client();
     client.say("POST / HTTP/1.1\r\nHost: tv\r\nContent-Length: 10\r\n\r\n");
     let mut upstream = stage.backend.accept();
@@ -491,7 +491,7 @@ fn a_slow_upload_is_no_silent_backend() {
     for _ in 0..10 {
         client.say("x");
         upstream.hears("x");
-        thread::sleep(ms(50));
+        thread::sleep(ms(150));
     }
     upstream.say(ok("thanks"));
     client.hears(ok("thanks"));
