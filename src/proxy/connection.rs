@@ -277,6 +277,7 @@ async fn end(mut stream: Stream) {
     // Whatever went wrong, it was answered, and now it is closed.
     let _ = timeout(LINGER, drained).await;
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
