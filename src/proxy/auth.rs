@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::io;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::servers::{Seeker, Servers};
@@ -55,17 +54,8 @@ async fn ask(
     let (mut stream, _lease) = (reached.stream, reached.lease);
     let target = auth.server.path.as_deref().unwrap_or("/");
     let request = opening.auth_request(target, group.authority(reached.server), asker);
-    stream.write_all(&request).await.map_err(broken)?;
-    stream.flush().await.map_err(broken)?;
-    let mut answer = Vec::with_capacity(1024);
-    loop {
-        if stream.read_buf(&mut answer).await.map_err(broken)? == 0 {
-            return Err(broken(io::ErrorKind::UnexpectedEof.into()));
-        }
-        if let Some(granted) = auth_answer(&answer, &auth.headers, &config.limits)? {
-            return Ok(granted);
-        }
-    }
+    let judge = |answer: &[u8]| auth_answer(answer, &auth.headers, &config.limits);
+    Ok(stream.ask(&request, broken, judge).await?.0)
 }
 
 /// Adds which server it was, where the log has a note.

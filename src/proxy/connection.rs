@@ -16,7 +16,7 @@ use super::entry::{self, Came, Door, Entered, HandedOver, Left};
 use super::passthrough::{self, Upload};
 use super::permits::{Permit, Permits};
 use super::rate::Handshakes;
-use super::reception::{Agreement, Greeted, Upstream, say, shake_hands};
+use super::reception::{Agreement, Greeted, Upstream, shake_hands};
 use super::relay::{Carried, relay};
 use super::servers::pool::Pool;
 use super::servers::{Lease, Servers};
@@ -260,7 +260,7 @@ async fn http(stream: Stream, buffer: Vec<u8>, arrival: &Arrival, shared: &Share
 
 /// Writes what a client is told last, and ends the connection.
 async fn tell(mut stream: Stream, last: &[u8]) {
-    if let Ok(Ok(())) = timeout(LINGER, say(&mut stream, last)).await {
+    if let Ok(Ok(())) = timeout(LINGER, stream.say(last)).await {
         end(stream).await;
     }
 }

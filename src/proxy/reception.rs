@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
@@ -250,11 +250,11 @@ async fn answer(
     let gone = |_| Ended::Silently("it went away before it was answered".into());
     let mut answer = opening.answer(agreed, &location);
     if !matches!(opening.proof, Proof::Numbers(..)) {
-        return say(stream, &answer).await.map_err(gone);
+        return stream.say(&answer).await.map_err(gone);
     }
     if buffer.len() < KEY3 {
         // Fronts hold the eight bytes back until they have seen a 101, so they cannot be waited for before it.
-        say(stream, &answer).await.map_err(gone)?;
+        stream.say(&answer).await.map_err(gone)?;
         answer.clear();
         let deadline = Instant::now() + config.timeouts.key3;
         while buffer.len() < KEY3 {
@@ -269,7 +269,7 @@ async fn answer(
     key3.copy_from_slice(&buffer[..KEY3]);
     buffer.drain(..KEY3);
     answer.extend(opening.challenge_answer(key3).into_iter().flatten());
-    say(stream, &answer).await.map_err(gone)
+    stream.say(&answer).await.map_err(gone)
 }
 
 /// Tells an upstream that agreed that the client is gone.
@@ -280,11 +280,5 @@ async fn abandon(upstream: Upstream<'_>, opening: &Opening, route: &Route) {
     let mut conversation = handshake::conversation(opening, &consented.agreed, route);
     conversation.ended(Side::Downstream, true, &mut out, &mut Fresh);
     // A courtesy: the end of the stream says the same to those who do not hear it.
-    let _ = timeout(LINGER, say(&mut consented.stream, &out.upstream)).await;
-}
-
-/// Writes all of it; what lies in a TLS buffer is not written.
-pub async fn say(stream: &mut Stream, bytes: &[u8]) -> std::io::Result<()> {
-    stream.write_all(bytes).await?;
-    stream.flush().await
+    let _ = timeout(LINGER, consented.stream.say(&out.upstream)).await;
 }

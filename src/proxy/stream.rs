@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
@@ -33,6 +33,38 @@ impl Stream {
             Stream::Unix(_) => None,
             Stream::Dialled(stream) => Some(stream.get_ref().0),
             Stream::Accepted(stream) => Some(stream.get_ref().0),
+        }
+    }
+
+    /// Writes all of it, and what TLS would keep back.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes).await?;
+        self.flush().await
+    }
+
+    /// Sends a request, and reads until `judge` knows what its answer is. Beside the judgement stands all that was read:
+    /// what follows the answer may have come with it. It is for `judge` to end an answer that is too long.
+    ///
+    /// # Errors
+    /// What `judge` says of the answer, or what `broken` makes of a connection that broke off before.
+    pub async fn ask<T, E>(
+        &mut self,
+        request: &[u8],
+        broken: impl Fn(io::Error) -> E,
+        judge: impl Fn(&[u8]) -> Result<Option<T>, E>,
+    ) -> Result<(T, Vec<u8>), E> {
+        self.say(request).await.map_err(&broken)?;
+        let mut answer = Vec::with_capacity(1024);
+        loop {
+            if self.read_buf(&mut answer).await.map_err(&broken)? == 0 {
+                return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+            }
+            if let Some(judged) = judge(&answer)? {
+                return Ok((judged, answer));
+            }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::random;
@@ -58,15 +57,7 @@ async fn shake_hands(
     let broken = |error: io::Error| Refusal::new(502, format!("the upstream broke off during the handshake: {error}"));
     let key = hybi::client_key(random::nonce());
     let request = opening.upstream_request(&route.upstream_target(&opening.target), host, &key);
-    stream.write_all(&request).await.map_err(broken)?;
-    stream.flush().await.map_err(broken)?;
-    let mut answer = Vec::with_capacity(1024);
-    loop {
-        if stream.read_buf(&mut answer).await.map_err(broken)? == 0 {
-            return Err(broken(io::ErrorKind::UnexpectedEof.into()));
-        }
-        if let Some((agreed, taken)) = consent(opening, &answer, &key, &config.limits)? {
-            return Ok((agreed, answer.split_off(taken)));
-        }
-    }
+    let judge = |answer: &[u8]| consent(opening, answer, &key, &config.limits);
+    let ((agreed, taken), mut answer) = stream.ask(&request, broken, judge).await?;
+    Ok((agreed, answer.split_off(taken)))
 }

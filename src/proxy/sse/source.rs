@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::super::random;
@@ -153,17 +152,10 @@ impl<'s> Source<'s> {
         let hosts = [host.unwrap_or(&self.opening.host), self.group.authority(server)];
         let addressed = Addressed { target, hosts, secure: self.route.upstream.secure };
         let request = self.opening.events_request(target, host, &self.id, last_id);
-        socket.write_all(&request).await.map_err(broken)?;
-        socket.flush().await.map_err(broken)?;
-        let mut answer = Vec::with_capacity(1024);
-        loop {
-            if socket.read_buf(&mut answer).await.map_err(broken)? == 0 {
-                return Err(broken(io::ErrorKind::UnexpectedEof.into()));
-            }
-            let judged = events_answer(&self.opening, &answer, &addressed, &self.config.limits);
-            if let Some((judged, taken)) = judged.map_err(Unopened::Refused)? {
-                return Ok((judged, answer.split_off(taken)));
-            }
-        }
+        let judge = |answer: &[u8]| {
+            events_answer(&self.opening, answer, &addressed, &self.config.limits).map_err(Unopened::Refused)
+        };
+        let ((judged, taken), mut answer) = socket.ask(&request, broken, judge).await?;
+        Ok((judged, answer.split_off(taken)))
     }
 }
