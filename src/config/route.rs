@@ -156,11 +156,6 @@ impl Route {
         }
     }
 
-    /// Path and query of a target, without the host that it may name.
-    pub fn path_and_query(target: &str) -> Cow<'_, str> {
-        split_target(target).1
-    }
-
     /// What follows the route's path in a target; none when the target lies elsewhere.
     fn rest<'t>(&self, target: &'t str) -> Option<&'t str> {
         if target == "*" {

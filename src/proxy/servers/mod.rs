@@ -57,10 +57,9 @@ pub struct Seeker {
 }
 
 impl Seeker {
-    /// The client of a request with that target; `cookies` are the values of its `Cookie` lines.
+    /// The client of a request for that path and query; `cookies` are the values of its `Cookie` lines.
     pub fn new<'c>(route: &Route, guest: Guest, target: &str, cookies: impl Iterator<Item = &'c [u8]>) -> Seeker {
-        let target = Route::path_and_query(target);
-        let key = choice::key(&route.balance, guest.client, &target, cookies).into();
+        let key = choice::key(&route.balance, guest.client, target, cookies).into();
         Seeker { guest: Some(guest), key }
     }
 
