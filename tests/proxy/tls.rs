@@ -89,18 +89,7 @@ fn every_dialect_is_spoken_inside_tls_and_told_a_secure_location() {
     let (stage, door) = stage(&authority);
     for dialect in ALL {
         let (mut client, mut upstream) = open(&stage, door, dialect);
-        client.say(said(dialect, "ä from below"));
-        upstream.gets_message(TEXT, "ä from below");
-        upstream.say(plain(TEXT, "ä from above"));
-        client.hears(heard(dialect, "ä from above"));
-        let long = "Grüße! ".repeat(200_000);
-        let mut twin = client.twin();
-        let sends = long.clone();
-        let sending = thread::spawn(move || twin.say(said(dialect, sends)));
-        upstream.gets_message(TEXT, &long);
-        sending.join().expect("all of it goes out");
-        upstream.say(plain(TEXT, &long));
-        client.hears(heard(dialect, &long));
+        talk(&mut client, &mut upstream, dialect);
         upstream.say(plain(CLOSE, status(1000, "")));
         client.hears(farewell(dialect, 1000));
         if dialect != Dialect::Hixie75 {

@@ -66,21 +66,7 @@ fn every_dialect_talks_and_closes_over_tls() {
         for client_closes in [false, true] {
             eprintln!("{dialect} {client_closes}");
             let (mut client, mut upstream) = stage.open(dialect);
-            client.say(said(dialect, "ä from below"));
-            upstream.gets_message(TEXT, "ä from below");
-            upstream.say(plain(TEXT, "ä from above"));
-            client.hears(heard(dialect, "ä from above"));
-            let long = "Grüße! ".repeat(200_000);
-            let mut twin = client.twin();
-            let sends = long.clone();
-            let sending = thread::spawn(move || twin.say(said(dialect, sends)));
-            upstream.gets_message(TEXT, &long);
-            sending.join().expect("all of it goes out");
-            let mut twin = upstream.twin();
-            let sends = long.clone();
-            let sending = thread::spawn(move || twin.say(plain(TEXT, sends)));
-            client.hears(heard(dialect, &long));
-            sending.join().expect("all of it goes out");
+            talk(&mut client, &mut upstream, dialect);
             let goodbye = if HYBI.contains(&dialect) { masked(CLOSE, status(1000, "")) } else { GOODBYE.to_vec() };
             if client_closes {
                 match dialect {

@@ -165,6 +165,21 @@ impl Stage {
     }
 }
 
+/// A short text and one of 1.6 MB, each way, between two ends that are open.
+#[track_caller]
+pub fn talk(client: &mut Wire, upstream: &mut Wire, dialect: Dialect) {
+    for text in ["ä".to_owned(), "Grüße! ".repeat(200_000)] {
+        let (mut twin, says) = (client.twin(), said(dialect, &text));
+        let saying = thread::spawn(move || twin.say(says));
+        upstream.gets_message(TEXT, &text);
+        saying.join().expect("all of it goes out");
+        let (mut twin, says) = (upstream.twin(), plain(TEXT, &text));
+        let saying = thread::spawn(move || twin.say(says));
+        client.hears(heard(dialect, &text));
+        saying.join().expect("all of it goes out");
+    }
+}
+
 /// Waits for something that no socket tells.
 #[track_caller]
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
