@@ -1,0 +1,218 @@
+//! One end of a TCP connection: what it does step by step, and what it hears meanwhile.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::frames::head_end;
+use super::row::Step;
+
+/// How much of what is heard is kept; the rest is counted.
+const KEPT: usize = 4 << 20;
+
+/// How long a step waits for what it wants to hear before the next comes all the same: an attacker does not give up
+/// because a proxy behaves.
+const WAIT: Duration = Duration::from_millis(2500);
+
+/// How a stream ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Fin,
+    Reset,
+    /// This end left first.
+    Left,
+}
+
+/// What was heard so far.
+#[derive(Default)]
+pub struct Heard {
+    /// The first of it.
+    pub bytes: Vec<u8>,
+    /// How much it was in all.
+    pub total: u64,
+    /// How it ended, if it did.
+    pub end: Option<End>,
+    /// Whether this end hears no more.
+    deaf: bool,
+}
+
+/// What one end hears, for whoever wants to know.
+#[derive(Default)]
+pub struct Record {
+    heard: Mutex<Heard>,
+    changed: Notify,
+}
+
+impl Record {
+    pub fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().expect("nobody panics while holding it")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Heard)) {
+        change(&mut self.heard());
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until this holds, the stream has ended, or the time is over; whether it holds.
+    pub async fn until(&self, within: Duration, mut holds: impl FnMut(&Heard) -> bool) -> bool {
+        let deadline = Instant::now() + within;
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let heard = self.heard();
+                if holds(&heard) {
+                    return true;
+                }
+                if heard.end.is_some() {
+                    return false;
+                }
+            }
+            if timeout_at(deadline, changed).await.is_err() {
+                return false;
+            }
+        }
+    }
+}
+
+/// A connection's end.
+pub struct Line {
+    stream: Option<Arc<TcpStream>>,
+    pub record: Arc<Record>,
+    listener: JoinHandle<()>,
+}
+
+impl Line {
+    pub fn over(stream: TcpStream) -> Line {
+        // What a row says in two steps shall not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let (stream, record) = (Arc::new(stream), Arc::new(Record::default()));
+        let listener = tokio::spawn(listen(Arc::clone(&stream), Arc::clone(&record)));
+        Line { stream: Some(stream), record, listener }
+    }
+
+    /// Does these steps; false once the other end takes no more.
+    pub async fn perform(&mut self, steps: &[Step]) -> bool {
+        for step in steps {
+            if !self.step(step).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn step(&mut self, step: &Step) -> bool {
+        match step {
+            Step::Say(bytes) => return self.write(bytes).await.is_ok(),
+            Step::Drip(bytes, gap) => {
+                for byte in bytes {
+                    sleep(*gap).await;
+                    if self.write(&[*byte]).await.is_err() {
+                        return false;
+                    }
+                }
+            }
+            Step::Pour(bytes, total) => {
+                let mut said = 0;
+                while said < *total {
+                    if self.write(bytes).await.is_err() {
+                        return false;
+                    }
+                    said += bytes.len() as u64;
+                }
+            }
+            Step::HearHead => {
+                self.record.until(WAIT, |heard| head_end(&heard.bytes).is_some()).await;
+            }
+            Step::Hear(wanted) => {
+                self.record.until(WAIT, |heard| contains(&heard.bytes, wanted)).await;
+            }
+            Step::HearMore => {
+                let before = self.record.heard().total;
+                self.record.until(WAIT, |heard| heard.total > before).await;
+            }
+            Step::Pause(time) => sleep(*time).await,
+            Step::Finish => {
+                return self.stream().and_then(|stream| SockRef::from(stream).shutdown(Shutdown::Write)).is_ok();
+            }
+            Step::Reset => {
+                let _ = self.stream().and_then(TcpStream::set_zero_linger);
+                self.leave().await;
+                return false;
+            }
+            Step::Deaf => self.record.change(|heard| heard.deaf = true),
+        }
+        true
+    }
+
+    /// Writes it all; an end that takes nothing for a while ends it.
+    pub async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let stream = self.stream()?;
+        while !bytes.is_empty() {
+            match stream.try_write(bytes) {
+                Ok(taken) => bytes = &bytes[taken..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let writable = stream.ready(Interest::WRITABLE);
+                    tokio::time::timeout(2 * WAIT, writable).await.map_err(|_| io::ErrorKind::TimedOut)??;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the connection; by a reset if that was asked for, or if something was not heard.
+    pub async fn leave(&mut self) {
+        self.listener.abort();
+        // Only when the listener has let go of the socket, too, is it closed.
+        let _ = (&mut self.listener).await;
+        self.stream = None;
+        self.record.change(|heard| heard.end = heard.end.or(Some(End::Left)));
+    }
+
+    fn stream(&self) -> io::Result<&TcpStream> {
+        self.stream.as_deref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// Whether `wanted` is anywhere in `bytes`.
+pub fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    memchr::memmem::find(bytes, wanted).is_some()
+}
+
+async fn listen(stream: Arc<TcpStream>, record: Arc<Record>) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        if record.heard().deaf {
+            std::future::pending::<()>().await;
+        }
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return record.change(|heard| heard.end = Some(End::Fin)),
+            Ok(count) => record.change(|heard| {
+                let room = KEPT.saturating_sub(heard.bytes.len()).min(count);
+                heard.bytes.extend_from_slice(&buffer[..room]);
+                heard.total += count as u64;
+            }),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return record.change(|heard| heard.end = Some(End::Reset)),
+        }
+    }
+}
