@@ -26,4 +26,6 @@ mod replay;
 mod servers;
 mod streaming;
 mod tls;
+mod tls_ends;
+
 mod upstream_tls;
