@@ -27,5 +27,5 @@ mod servers;
 mod streaming;
 mod tls;
 mod tls_ends;
-
+mod tls_flush;
 mod upstream_tls;
