@@ -196,3 +196,11 @@ fn every_file_says_what_it_is() {
         assert!(header.len() > 20, "src/{} has no `//!` header", source.path);
     }
 }
+
+#[test]
+fn unsafe_code_is_forbidden_in_every_target() {
+    // The lint table counts for library, program, tests and benches alike, and what is forbidden no attribute allows.
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+}

@@ -116,7 +116,7 @@ def hybridge():
     else:
         binary = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / "hybridge"
         if not binary.exists():
-            execute(["cargo", "build", "--release"], seconds=BUILD_SECONDS)
+            execute(["cargo", "build", "--locked", "--release"], seconds=BUILD_SECONDS)
     if not os.access(binary, os.X_OK):
         raise Broken(f"no hybridge at {binary}")
     return binary

@@ -141,7 +141,7 @@ def hybridge_binary():
     if given:
         binary = Path(given).resolve()
     else:
-        command = ["cargo", "build", "--release"]
+        command = ["cargo", "build", "--locked", "--release"]
         print("  $", *command, flush=True)
         try:
             subprocess.run(processes.dying_with_parent(command), cwd=ROOT, check=True, timeout=BUILD_SECONDS)

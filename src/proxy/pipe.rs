@@ -31,6 +31,8 @@ pub struct Pipe {
     pub since: Option<Instant>,
     /// The peer's end of stream was read.
     pub ended: bool,
+    /// The peer's end of stream was told, and no failure: it may wait for ours.
+    pub told_end: bool,
     /// Our end of stream was written.
     pub shut: bool,
     /// Since the opening handshake.
@@ -51,6 +53,7 @@ impl Pipe {
             finish: Finish::Open,
             since: None,
             ended: false,
+            told_end: false,
             shut: false,
             read_bytes: 0,
         }
@@ -125,6 +128,17 @@ impl Pipe {
             self.stalled = Some(Instant::now());
         }
         Ok(done > 0)
+    }
+
+    /// Is done with the connection. A peer that told its end is told ours, if that can be said at once: without it, in TLS,
+    /// whatever it heard last may have been cut (RFC 8446 §6.1).
+    pub fn part(&mut self, cx: &mut Context<'_>) {
+        let silent = self.shut || self.is_waiting();
+        if let Some(stream) = self.stream.as_mut().filter(|_| self.told_end && !silent) {
+            // Whether it still listens does not matter.
+            let _ = Pin::new(stream).poll_shutdown(cx);
+        }
+        self.drop_stream();
     }
 
     /// Is done with the connection, whatever was still unsent.

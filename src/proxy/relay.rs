@@ -211,7 +211,8 @@ impl Relay {
     }
 
     fn ended(&mut self, side: Side, reset: bool, cx: &mut Context<'_>, out: &mut Output) {
-        self.pipe(side).ended = true;
+        let pipe = self.pipe(side);
+        (pipe.ended, pipe.told_end) = (true, !reset);
         self.conversation.ended(side, reset, out, &mut Fresh);
         self.settle(cx, out);
     }
@@ -250,7 +251,7 @@ impl Relay {
             match pipe.finish {
                 Finish::Open | Finish::Await | Finish::AwaitBriefly => continue,
                 Finish::Flush if !flushed => continue,
-                Finish::Flush if pipe.ended => pipe.drop_stream(),
+                Finish::Flush if pipe.ended => pipe.part(cx),
                 // RFC 6455 §7.1.1: the server ends TCP first. Upstream the proxy is the client, and waits for that.
                 Finish::Flush if side == Side::Downstream && !pipe.shut => {
                     pipe.shut = match Pin::new(stream).poll_shutdown(cx) {
@@ -263,7 +264,7 @@ impl Relay {
                     };
                 }
                 Finish::Flush => continue,
-                Finish::Drop => pipe.drop_stream(),
+                Finish::Drop => pipe.part(cx),
             }
             changed = true;
         }

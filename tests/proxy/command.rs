@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
+use socket2::{Domain, Socket, Type};
+
 use crate::support::*;
 
 fn hybridge(arguments: &[&str]) -> Command {
@@ -244,6 +246,38 @@ fn the_log_tells_how_each_connection_ended() {
         text.lines().find(|line| line.contains("closed: ")).unwrap_or_else(|| panic!("no such line in {text}"));
     for said in ["hixie-76", "/demo", "client_messages=1", "client_bytes=7", "upstream_messages=0", "client closed"] {
         assert!(closed.contains(said), "{said} in {closed}");
+    }
+}
+
+#[test]
+fn the_log_says_what_to_do_about_a_backend_that_is_not_there() {
+    // Bound and not listening, so that nobody else can.
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port is free");
+    let refusing = held.local_addr().expect("an address").as_socket().expect("of the network").to_string();
+    for (host, remedy) in [
+        (&*refusing, "is it running, and listening there?"),
+        // RFC 6761 §6.4: a name that nobody has.
+        ("backend.invalid:8080", "check the name, and this machine's resolver"),
+    ] {
+        for scheme in ["ws", "wss", "sse+http"] {
+            let upstream = format!("{scheme}://{host}");
+            let arguments = ["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream];
+            let (mut binary, mut log) = Binary::logging(&arguments);
+            for dialect in ALL {
+                let mut client = Wire::connect(binary.address());
+                client.say(opening(dialect, "/", &[]));
+                let head = client.head();
+                assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{dialect} {upstream}: {head}");
+                assert_eq!(client.rest(), b"the upstream cannot be reached\n");
+            }
+            binary.signal("TERM");
+            assert_eq!(binary.ended().code(), Some(0));
+            let mut text = String::new();
+            log.read_to_string(&mut text).expect("the log is text");
+            let told = text.lines().filter(|line| line.contains(&upstream) && line.contains(remedy)).count();
+            assert_eq!(told, ALL.len(), "{text}");
+        }
     }
 }
 

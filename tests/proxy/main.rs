@@ -26,4 +26,6 @@ mod replay;
 mod servers;
 mod streaming;
 mod tls;
+mod tls_ends;
+mod tls_flush;
 mod upstream_tls;

@@ -36,25 +36,32 @@ pub fn through_tls_after(first: Vec<u8>, server: SocketAddr, name: &str, authori
 }
 
 fn carried(first: Vec<u8>, server: SocketAddr, name: &str, tls: Tls) -> SocketAddr {
+    let name = name.to_owned();
+    port(move |mut plain| {
+        let (first, tls, name) = (first.clone(), tls.clone(), name.clone());
+        async move {
+            let mut stream = TcpStream::connect(server).await.expect("the proxy listens");
+            let _ = (plain.set_nodelay(true), stream.set_nodelay(true));
+            stream.write_all(&first).await.expect("the proxy reads");
+            // Whoever is not let in sees the end of the connection.
+            if let Ok(mut encrypted) = tls.connect(stream, &name).await {
+                let _ = copy_bidirectional(&mut plain, &mut encrypted).await;
+            }
+        }
+    })
+}
+
+/// The address of a port whose connections are served so, all by one thread.
+pub fn port<F: Future<Output = ()> + Send + 'static>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port of the system's choice is free");
     let address = listener.local_addr().expect("a listener has an address");
-    let name = name.to_owned();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             listener.set_nonblocking(true).expect("an option can be set");
             let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime is there");
-            while let Ok((mut plain, _)) = listener.accept().await {
-                let (first, tls, name) = (first.clone(), tls.clone(), name.clone());
-                tokio::spawn(async move {
-                    let mut stream = TcpStream::connect(server).await.expect("the proxy listens");
-                    let _ = (plain.set_nodelay(true), stream.set_nodelay(true));
-                    stream.write_all(&first).await.expect("the proxy reads");
-                    // Whoever is not let in sees the end of the connection.
-                    if let Ok(mut encrypted) = tls.connect(stream, &name).await {
-                        let _ = copy_bidirectional(&mut plain, &mut encrypted).await;
-                    }
-                });
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream));
             }
         });
     });

@@ -1,6 +1,6 @@
 //! Backends that are reached over TLS: every dialect, much and slowly, and every way to end.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
@@ -14,35 +14,26 @@ use tokio_rustls::TlsAcceptor;
 use crate::certificates::Authority;
 use crate::hall::*;
 use crate::support::*;
+use crate::tls::port;
 
 /// The address of a TLS port whose connections go on to `backend` in plain, the first `plain` bytes of each as they are.
 fn before(backend: SocketAddr, config: Arc<ServerConfig>, plain: usize) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of the system's choice is free");
-    let address = listener.local_addr().expect("a listener has an address");
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            listener.set_nonblocking(true).expect("an option can be set");
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime is there");
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let acceptor = TlsAcceptor::from(Arc::clone(&config));
-                tokio::spawn(async move {
-                    let mut first = vec![0; plain];
-                    stream.read_exact(&mut first).await.expect("so much is said in plain");
-                    // Whom we do not convince goes away.
-                    let Ok(mut encrypted) = acceptor.accept(stream).await else { return };
-                    let mut behind = TcpStream::connect(backend).await.expect("the backend listens");
-                    behind.set_nodelay(true).expect("an option can be set");
-                    behind.write_all(&first).await.expect("the backend reads");
-                    let _ = copy_bidirectional(&mut encrypted, &mut behind).await;
-                });
-            }
-        });
-    });
-    address
+    port(move |mut stream| {
+        let acceptor = TlsAcceptor::from(Arc::clone(&config));
+        async move {
+            let mut first = vec![0; plain];
+            stream.read_exact(&mut first).await.expect("so much is said in plain");
+            // Whom we do not convince goes away.
+            let Ok(mut encrypted) = acceptor.accept(stream).await else { return };
+            let mut behind = TcpStream::connect(backend).await.expect("the backend listens");
+            behind.set_nodelay(true).expect("an option can be set");
+            behind.write_all(&first).await.expect("the backend reads");
+            let _ = copy_bidirectional(&mut encrypted, &mut behind).await;
+        }
+    })
 }
 
-fn place(address: SocketAddr) -> Place {
+pub fn place(address: SocketAddr) -> Place {
     Place::Tcp { host: "localhost".into(), port: address.port() }
 }
 

@@ -26,12 +26,14 @@ pub async fn reach(place: &Place, preamble: &[u8], tls: Option<&Tls>, names: &Na
     let said = |error: io::Error| error.to_string();
     match place {
         Place::Unix(socket) => {
-            let mut stream = UnixStream::connect(socket).await.map_err(said)?;
+            let mut stream = UnixStream::connect(socket).await.map_err(explained)?;
             stream.write_all(preamble).await.map_err(said)?;
             Ok(Stream::Unix(stream))
         }
         Place::Tcp { host, port } => {
-            let mut stream = race(names.addresses(host, *port).await.map_err(said)?).await.map_err(said)?;
+            let unknown = |why| format!("{why}; check the name, and this machine's resolver");
+            let addresses = names.addresses(host, *port).await.map_err(unknown)?;
+            let mut stream = race(addresses).await.map_err(explained)?;
             listen::tune(&stream);
             stream.write_all(preamble).await.map_err(said)?;
             match tls {
@@ -40,6 +42,16 @@ pub async fn reach(place: &Place, preamble: &[u8], tls: Option<&Tls>, names: &Na
             }
         }
     }
+}
+
+/// Why nobody took a connection, and what to look at.
+fn explained(error: io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => "; is it running, and listening there?",
+        io::ErrorKind::PermissionDenied => "; may hybridge's user, or this machine's firewall, connect there?",
+        _ => "",
+    };
+    format!("{error}{remedy}")
 }
 
 /// Connects to the first of the addresses that takes it: the next one is tried when one fails or lets us wait. So an

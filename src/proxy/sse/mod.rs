@@ -209,7 +209,7 @@ impl Carrier<'_> {
     }
 
     fn client_ended(&mut self, reset: bool, cx: &mut Context<'_>, out: &mut Output) {
-        self.client.ended = true;
+        (self.client.ended, self.client.told_end) = (true, !reset);
         self.conversation.ended(Side::Downstream, reset, out, &mut Fresh);
         self.settle(cx, out);
     }
@@ -305,14 +305,14 @@ impl Carrier<'_> {
         match client.finish {
             Finish::Open | Finish::Await | Finish::AwaitBriefly => return false,
             Finish::Flush if waiting => return false,
-            Finish::Flush if client.ended => client.drop_stream(),
+            Finish::Flush if client.ended => client.part(cx),
             Finish::Flush if !client.shut => match Pin::new(stream).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => client.shut = true,
                 Poll::Ready(Err(_)) => client.drop_stream(),
                 Poll::Pending => return false,
             },
             Finish::Flush => return false,
-            Finish::Drop => client.drop_stream(),
+            Finish::Drop => client.part(cx),
         }
         true
     }
