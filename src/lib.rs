@@ -9,6 +9,8 @@
 //!
 //! Modules in floor order: each uses only those above it. ARCHITECTURE.md has the map.
 
+#![forbid(unsafe_code)]
+
 pub mod event;
 pub mod http;
 pub mod utf8;

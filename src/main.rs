@@ -1,5 +1,7 @@
 //! The command line: the only reader of arguments, and the only exit.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use std::process::ExitCode;
