@@ -35,6 +35,8 @@ pub struct Pipe {
     pub told_end: bool,
     /// Our end of stream was written.
     pub shut: bool,
+    /// In this turn of the task there was nothing more to read, and the task will be woken when there is.
+    pub asleep: bool,
     /// Since the opening handshake.
     pub read_bytes: u64,
 }
@@ -55,6 +57,7 @@ impl Pipe {
             ended: false,
             told_end: false,
             shut: false,
+            asleep: false,
             read_bytes: 0,
         }
     }
@@ -62,6 +65,11 @@ impl Pipe {
     /// Whether something was said that the peer has not taken.
     pub fn is_waiting(&self) -> bool {
         self.flushing || self.sent < self.unsent.len()
+    }
+
+    /// Whether nobody waits for this peer, to take something or to end.
+    pub fn is_calm(&self) -> bool {
+        self.stalled.is_none() && self.finish == Finish::Open
     }
 
     /// Writes as much of `bytes` as the peer takes now; an error is for the caller to tell the conversation.

@@ -138,11 +138,13 @@ impl Relay {
             self.conversation.go_away(Cause::GoingAway, &mut scratch.out, &mut Fresh);
             self.settle(cx, &mut scratch.out);
         }
+        self.downstream.asleep = false;
+        self.upstream.asleep = false;
         loop {
             let mut moved = false;
             for side in SIDES {
-                moved |= self.flush(side, cx, &mut scratch.out);
-                moved |= self.read(side, cx, scratch);
+                moved |= self.pipe(side).is_waiting() && self.flush(side, cx, &mut scratch.out);
+                moved |= !self.pipe(side).asleep && self.read(side, cx, scratch);
             }
             moved |= self.finish(cx);
             if self.downstream.stream.is_none() && self.upstream.stream.is_none() {
@@ -178,7 +180,10 @@ impl Relay {
         scratch.read[..carried].copy_from_slice(&pipe.carry);
         let mut buffer = ReadBuf::new(&mut scratch.read[carried..]);
         match Pin::new(stream).poll_read(cx, &mut buffer) {
-            Poll::Pending => return false,
+            Poll::Pending => {
+                pipe.asleep = true;
+                return false;
+            }
             Poll::Ready(Err(_)) => self.ended(side, true, cx, &mut scratch.out),
             Poll::Ready(Ok(())) => {
                 let read = buffer.filled().len();
@@ -297,6 +302,11 @@ impl Relay {
 
     /// Ready when a wait was over, and something was done about it.
     fn poll_timer(&mut self, cx: &mut Context<'_>, out: &mut Output) -> Poll<()> {
+        // A timer is set for the next look at the latest, so where nobody is waited for there is nothing to work out.
+        let calm = self.downstream.is_calm() && self.upstream.is_calm();
+        if calm && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
+            return Poll::Pending;
+        }
         let Some(due) = self.due() else { return Poll::Pending };
         match &mut self.timer {
             // A timer that goes off early only looks again, so it is never put off, which would cost every message.
