@@ -3,7 +3,8 @@
 //! memory, threads, descriptors and log.
 //!
 //! `cargo test --test soak` takes some 15 seconds; `cargo test --release --test soak -- --minutes 30 --idle 9900` is the
-//! long one. `--active N` is how many connections are busy at a time, `--seed N` repeats the plans of another run.
+//! long one. `--active N` is how many connections are busy at a time, `--seed N` repeats the plans of another run,
+//! `--from N` only those from a connection's number on.
 
 #[path = "../support/program.rs"]
 #[allow(dead_code)]
@@ -35,6 +36,8 @@ pub struct Options {
     pub active: usize,
     /// Of the plans.
     pub seed: u64,
+    /// The number of the first busy connection.
+    pub from: u64,
 }
 
 enum Wanted {
@@ -46,8 +49,13 @@ enum Wanted {
 }
 
 fn wanted(arguments: &[String]) -> Result<Wanted, String> {
-    let mut options =
-        Options { time: Duration::from_secs(7), idle: 200, active: 40, seed: rand::random_range(0..1_000_000) };
+    let mut options = Options {
+        time: Duration::from_secs(7),
+        idle: 200,
+        active: 40,
+        seed: rand::random_range(0..1_000_000),
+        from: 0,
+    };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let mut number = || -> Result<f64, String> {
@@ -60,6 +68,7 @@ fn wanted(arguments: &[String]) -> Result<Wanted, String> {
             "--idle" => options.idle = number()? as usize,
             "--active" => options.active = number()? as usize,
             "--seed" => options.seed = number()? as u64,
+            "--from" => options.from = number()? as u64,
             "--list" => return Ok(Wanted::List),
             // Cargo hands all of its tests the options and filters that are meant for some.
             option if option.starts_with('-') => {}
@@ -71,6 +80,10 @@ fn wanted(arguments: &[String]) -> Result<Wanted, String> {
 }
 
 fn main() -> ExitCode {
+    if !cfg!(target_os = "linux") {
+        println!("soak: /proc tells what it looks at, so it is for Linux alone");
+        return ExitCode::SUCCESS;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match wanted(&arguments) {
         Ok(Wanted::Run(options)) => run::run(&options),

@@ -43,8 +43,11 @@ pub struct Rise {
     pub samples: usize,
 }
 
-/// What the allocator takes and gives back by chance, in KiB: this much is no rise, however short the run.
+/// What the allocator takes and gives back by chance, in KiB: this much is no rise in a short run.
 pub const NOISE: f64 = 1024.0;
+
+/// Fewer samples are a short run.
+const SHORT: usize = 60;
 
 impl Rise {
     pub fn over(samples: &[Sample]) -> Rise {
@@ -65,8 +68,8 @@ impl Rise {
         100.0 * self.rise / self.from.max(1.0)
     }
 
-    /// Below one per cent, or below what is noise.
+    /// Below one per cent, or in a short run below what is noise.
     pub fn is_none(&self) -> bool {
-        self.percent() < 1.0 || self.rise < NOISE
+        self.percent() < 1.0 || self.samples < SHORT && self.rise < NOISE
     }
 }

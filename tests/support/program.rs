@@ -125,9 +125,10 @@ impl Program {
         fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).unwrap_or_default()
     }
 
-    /// The memory that is its own share (PSS), in KiB.
+    /// The memory that is its own and no file's: heap and stacks, in KiB. What it has of its own file comes and goes with
+    /// the system's need, and with others that run the same one.
     pub fn memory(&self) -> u64 {
-        number(&self.proc("smaps_rollup"), "Pss:").or_else(|| number(&self.proc("status"), "VmRSS:")).unwrap_or(0)
+        number(&self.proc("status"), "RssAnon:").unwrap_or(0)
     }
 
     /// The most memory that it ever held, and the most address space, in KiB.
