@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
@@ -89,4 +90,38 @@ pub fn tune(stream: &TcpStream) {
     // Neither is worth a connection where the system refuses it.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+/// When the log was last told that nobody can be accepted. Clones share it: the threads run out of file descriptors
+/// together, and a log that fills the disk is one trouble more.
+#[derive(Clone, Debug, Default)]
+pub struct Outcry(Arc<Mutex<Option<Instant>>>);
+
+impl Outcry {
+    /// Whether to say it, `every` so often at most; then it counts as said.
+    pub fn is_due(&self, now: Instant, every: Duration) -> bool {
+        // An instant cannot be left half changed.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= every);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcry_is_one_for_all_threads_and_not_again_too_soon() {
+        let (one, second) = (Outcry::default(), Duration::from_secs(1));
+        let other = one.clone();
+        let start = Instant::now();
+        assert!(one.is_due(start, second));
+        assert!(!other.is_due(start + second / 2, second));
+        assert!(other.is_due(start + second, second));
+        assert!(!one.is_due(start + second, second));
+    }
 }

@@ -32,13 +32,14 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 use self::connection::Shared;
 pub use self::drain::Drain;
 use self::drain::Watch;
 use self::entry::Door;
+use self::listen::Outcry;
 pub use self::listen::{BindError, bind, tune};
 use self::permits::Permits;
 pub use self::random::Fresh;
@@ -138,7 +139,7 @@ impl Server {
     pub fn run(self) -> io::Result<()> {
         let Server { config, doors, listeners, servers, drain, .. } = self;
         let (permits, handshakes) = (Permits::new(&config.limits), Handshakes::new(&config.limits));
-        let common = Common { config, servers, drain, permits, handshakes };
+        let common = Common { config, servers, drain, permits, handshakes, outcry: Outcry::default() };
         let mut others = Vec::new();
         let mut threads = listeners.into_iter().map(|sockets| doors.iter().cloned().zip(sockets).collect::<Vec<_>>());
         let own = threads.next().unwrap_or_default();
@@ -167,6 +168,7 @@ struct Common {
     drain: Drain,
     permits: Permits,
     handshakes: Handshakes,
+    outcry: Outcry,
 }
 
 /// One thread's runtime.
@@ -211,7 +213,7 @@ impl Worker {
     }
 
     fn run(self, sockets: Vec<(Arc<Door>, TcpListener)>) -> io::Result<()> {
-        let Common { config, servers, drain, permits, handshakes } = self.common;
+        let Common { config, servers, drain, permits, handshakes, outcry } = self.common;
         self.runtime.block_on(async {
             let shared = Arc::new(Shared {
                 pool: pool::pool(&servers, None, config.timeouts.keep_alive),
@@ -225,7 +227,7 @@ impl Worker {
             let mut accepting = JoinSet::new();
             for (door, socket) in sockets {
                 let socket = tokio::net::TcpListener::from_std(socket)?;
-                accepting.spawn(accept(socket, door, Arc::clone(&shared)));
+                accepting.spawn(accept(socket, door, Arc::clone(&shared), outcry.clone()));
             }
             drain.watch().started().await;
             accepting.shutdown().await;
@@ -255,7 +257,7 @@ async fn renew(doors: Vec<Arc<Door>>, mut watch: Watch) {
 
 /// Takes connections. One too many waits, accepted but unserved, until another ends, and those behind it in the
 /// socket's backlog; a permit taken before would be one that no other thread's socket could use.
-async fn accept(socket: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>) {
+async fn accept(socket: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>, outcry: Outcry) {
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
@@ -266,7 +268,9 @@ async fn accept(socket: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Sh
             // The peer gave up before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                error!("cannot accept connections: {error}; trying again in a second");
+                if outcry.is_due(Instant::now().into_std(), BACK_OFF) {
+                    error!("cannot accept connections: {error}; trying again every second");
+                }
                 sleep(BACK_OFF).await;
             }
         }

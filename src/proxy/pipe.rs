@@ -3,7 +3,9 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
@@ -147,6 +149,15 @@ impl Pipe {
             let _ = Pin::new(stream).poll_shutdown(cx);
         }
         self.drop_stream();
+    }
+
+    /// Has the system forget, once the connection is dropped, what it still holds for a peer that takes nothing. It would
+    /// else go on offering that for minutes, megabytes for each such peer.
+    pub fn reset(&self) {
+        if let Some(tcp) = self.stream.as_ref().and_then(Stream::tcp) {
+            // Where the system refuses, it keeps them a little longer.
+            let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+        }
     }
 
     /// Is done with the connection, whatever was still unsent.

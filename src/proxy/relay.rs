@@ -344,6 +344,7 @@ impl Relay {
             let finish = pipe.finish;
             let over = self.patience(self.pipe_ref(side)).is_some_and(|until| until <= now);
             if stalled {
+                self.pipe_ref(side).reset();
                 self.conversation.stalled(side, out, &mut Fresh);
             } else if over && finish == Finish::Flush {
                 self.pipe(side).drop_stream();

@@ -348,10 +348,10 @@ fn a_slow_client_slows_its_stream_and_loses_nothing() {
 #[test]
 fn a_client_that_takes_nothing_or_says_nothing_is_given_up() {
     let stage = stage(|config| config.timeouts.stall = ms(300));
-    let (client, mut stream) = open(&stage, Dialect::Hixie76);
+    let (mut client, mut stream) = open(&stage, Dialect::Hixie76);
     let events = [b"data: ".to_vec(), b"x".repeat(1000), b"\n\n".to_vec()].concat().repeat(1000);
     eventually("the stream is dropped", || !stream.try_say(&events));
-    drop(client);
+    assert!(client.is_reset());
 
     let stage = self::stage(|config| config.timeouts.idle = Some(ms(300)));
     let (mut client, mut stream) = open(&stage, Dialect::Rfc6455);

@@ -331,6 +331,19 @@ impl Wire {
         }
     }
 
+    /// Whether the stream breaks off in the end, whatever comes before.
+    #[track_caller]
+    pub fn is_reset(&mut self) -> bool {
+        loop {
+            match self.more() {
+                Ok(0) => return false,
+                Ok(_) => self.buffer.clear(),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return true,
+                Err(error) => panic!("{error} instead of the end of the stream"),
+            }
+        }
+    }
+
     /// That nothing comes for a while. A test of absence: too short a while hides a fault, and never invents one.
     #[track_caller]
     pub fn hears_nothing_for(&mut self, while_: Duration) {

@@ -369,6 +369,7 @@ impl Carrier<'_> {
             self.conversation.go_away(Cause::Idle, out, &mut Fresh);
         }
         if over(self.stalled()) {
+            self.client.reset();
             self.conversation.stalled(Side::Downstream, out, &mut Fresh);
         } else if over(self.patience()) && self.client.finish == Finish::Flush {
             self.client.drop_stream();
