@@ -194,7 +194,8 @@ pub fn fill(step: &Step, what: &str, with: &str) -> Step {
 }
 
 fn consents(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step, Step::Say(bytes) if contains(bytes, ACCEPT.as_bytes())))
+    let agrees = |bytes: &[u8]| contains(bytes, ACCEPT.as_bytes());
+    steps.iter().any(|step| matches!(step, Step::Say(bytes) | Step::Drip(bytes, _) if agrees(bytes)))
 }
 
 fn value<'h>(head: &'h [u8], name: &str) -> Option<&'h str> {
