@@ -130,7 +130,7 @@ impl Line {
                 let mut said = 0;
                 while said < *total {
                     if self.write(bytes).await.is_err() {
-                        return false;
+                        break;
                     }
                     said += bytes.len() as u64;
                 }
