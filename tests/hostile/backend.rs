@@ -77,6 +77,12 @@ impl Book {
         std::mem::take(&mut self.strays.lock().expect("nobody panics"))
     }
 
+    /// The row whose backend hears nothing before it acts, if there is one.
+    fn at_once(&self) -> Option<Arc<Running>> {
+        let rows = self.rows.lock().expect("nobody panics");
+        rows.values().find(|row| matches!(row.part, Part::AtOnce(_))).cloned()
+    }
+
     fn owner(&self, bytes: &[u8]) -> Option<Arc<Running>> {
         let rows = self.rows.lock().expect("nobody panics");
         let marked = rows.values().find(|row| contains(bytes, row.tag.as_bytes()));
@@ -96,6 +102,13 @@ pub async fn serve(listener: TcpListener, book: Arc<Book>) {
 async fn attend(stream: TcpStream, peer: SocketAddr, book: Arc<Book>) {
     let mut line = Line::over(stream);
     let mut from = 0;
+    if let Some(row) = book.at_once()
+        && let Part::AtOnce(steps) = &row.part
+    {
+        let visit = Visit { record: Arc::clone(&line.record), from, to: None, upgraded: false };
+        row.visits.lock().expect("nobody panics").push(visit);
+        return perform(&mut line, &[], steps).await;
+    }
     loop {
         line.record.until(SILENCE, |heard| head_end(&heard.bytes[from..]).is_some()).await;
         let (head, rest) = {
@@ -121,7 +134,7 @@ async fn attend(stream: TcpStream, peer: SocketAddr, book: Arc<Book>) {
         };
         let change = |change: &dyn Fn(&mut Visit)| change(&mut row.visits.lock().expect("nobody panics")[at]);
         match &row.part {
-            Part::Script(steps) => {
+            Part::Script(steps) | Part::AtOnce(steps) => {
                 change(&|visit| visit.upgraded = consents(steps));
                 perform(&mut line, &head, steps).await;
                 return;
@@ -189,12 +202,14 @@ pub fn fill(step: &Step, what: &str, with: &str) -> Step {
         Step::Drip(bytes, gap) => Step::Drip(replaced(bytes), *gap),
         Step::Pour(bytes, total) => Step::Pour(replaced(bytes), *total),
         Step::Hear(bytes) => Step::Hear(replaced(bytes)),
+        Step::Crowd(count, bytes) => Step::Crowd(*count, replaced(bytes)),
         step => step.clone(),
     }
 }
 
 fn consents(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step, Step::Say(bytes) if contains(bytes, ACCEPT.as_bytes())))
+    let agrees = |bytes: &[u8]| contains(bytes, ACCEPT.as_bytes());
+    steps.iter().any(|step| matches!(step, Step::Say(bytes) | Step::Drip(bytes, _) if agrees(bytes)))
 }
 
 fn value<'h>(head: &'h [u8], name: &str) -> Option<&'h str> {

@@ -73,7 +73,8 @@ impl Seen {
     /// What is wrong whatever the row is about: heads and frames that nobody may write.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        for visit in &self.visits {
+        // A backend may be connected to and told nothing.
+        for visit in self.visits.iter().filter(|visit| !visit.bytes.is_empty()) {
             let Some(end) = head_end(&visit.bytes) else {
                 faults.push(format!("what reached the backend is no request: {}", shown(&visit.bytes)));
                 continue;
@@ -196,6 +197,23 @@ pub fn ended() -> Check {
 /// The client's connection is still there.
 pub fn stays() -> Check {
     check("the client's connection stays open", |seen| seen.client_end.is_none())
+}
+
+/// What the client hears of an HTTP response does not look whole: fewer bytes than its length says, or no last chunk. A
+/// body with neither just ends, so only a reset tells. Being told 502 or 504 is as good.
+pub fn unfinished() -> Check {
+    check("the client sees that the response is not whole", |seen| {
+        let Some(end) = head_end(&seen.client) else { return seen.client.is_empty() };
+        let head = String::from_utf8_lossy(&seen.client[..end]).to_ascii_lowercase();
+        let body = &seen.client[end..];
+        let field = |name: &str| head.split("\r\n").find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()));
+        let is_short = match field("content-length:").and_then(|length| length.parse::<usize>().ok()) {
+            Some(length) => body.len() < length,
+            None if field("transfer-encoding:").is_some() => !body.ends_with(b"0\r\n\r\n"),
+            None => seen.client_end.is_none_or(|end| end == End::Reset),
+        };
+        is_short || matches!(seen.status(), Some(502 | 504))
+    })
 }
 
 /// The client heard these bytes.

@@ -22,6 +22,9 @@ const KEPT: usize = 4 << 20;
 /// because a proxy behaves.
 const WAIT: Duration = Duration::from_millis(2500);
 
+/// Longer than any row.
+const LIFETIME: Duration = Duration::from_secs(600);
+
 /// How a stream ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
@@ -89,6 +92,8 @@ pub struct Line {
     stream: Option<Arc<TcpStream>>,
     pub record: Arc<Record>,
     listener: JoinHandle<()>,
+    /// Others that only take up room.
+    crowd: Vec<TcpStream>,
 }
 
 impl Line {
@@ -97,7 +102,7 @@ impl Line {
         let _ = stream.set_nodelay(true);
         let (stream, record) = (Arc::new(stream), Arc::new(Record::default()));
         let listener = tokio::spawn(listen(Arc::clone(&stream), Arc::clone(&record)));
-        Line { stream: Some(stream), record, listener }
+        Line { stream: Some(stream), record, listener, crowd: Vec::new() }
     }
 
     /// Does these steps; false once the other end takes no more.
@@ -125,7 +130,7 @@ impl Line {
                 let mut said = 0;
                 while said < *total {
                     if self.write(bytes).await.is_err() {
-                        return false;
+                        break;
                     }
                     said += bytes.len() as u64;
                 }
@@ -150,6 +155,17 @@ impl Line {
                 return false;
             }
             Step::Deaf => self.record.change(|heard| heard.deaf = true),
+            Step::Heed => self.record.change(|heard| heard.deaf = false),
+            Step::Sip(most, gap, times) => {
+                let mut buffer = vec![0; *most];
+                for _ in 0..*times {
+                    sleep(*gap).await;
+                    if !self.stream().is_ok_and(|stream| take(stream, &self.record, &mut buffer)) {
+                        return false;
+                    }
+                }
+            }
+            Step::Crowd(count, bytes) => return self.gather(*count, bytes).await.is_ok(),
         }
         true
     }
@@ -170,12 +186,27 @@ impl Line {
         Ok(())
     }
 
+    async fn gather(&mut self, count: usize, bytes: &[u8]) -> io::Result<()> {
+        let there = self.stream()?.peer_addr()?;
+        for _ in 0..count {
+            let stream = TcpStream::connect(there).await?;
+            stream.writable().await?;
+            stream.try_write(bytes)?;
+            self.crowd.push(stream);
+        }
+        Ok(())
+    }
+
     /// Closes the connection; by a reset if that was asked for, or if something was not heard.
     pub async fn leave(&mut self) {
+        if self.stream.is_none() {
+            return;
+        }
         self.listener.abort();
         // Only when the listener has let go of the socket, too, is it closed.
         let _ = (&mut self.listener).await;
         self.stream = None;
+        self.crowd.clear();
         self.record.change(|heard| heard.end = heard.end.or(Some(End::Left)));
     }
 
@@ -202,17 +233,26 @@ async fn listen(stream: Arc<TcpStream>, record: Arc<Record>) {
             return;
         }
         if record.heard().deaf {
-            std::future::pending::<()>().await;
-        }
-        match stream.try_read(&mut buffer) {
-            Ok(0) => return record.change(|heard| heard.end = Some(End::Fin)),
-            Ok(count) => record.change(|heard| {
-                let room = KEPT.saturating_sub(heard.bytes.len()).min(count);
-                heard.bytes.extend_from_slice(&buffer[..room]);
-                heard.total += count as u64;
-            }),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return record.change(|heard| heard.end = Some(End::Reset)),
+            if !record.until(LIFETIME, |heard| !heard.deaf).await {
+                return;
+            }
+        } else if !take(&stream, &record, &mut buffer) {
+            return;
         }
     }
+}
+
+/// Reads once; false at the end of the stream.
+fn take(stream: &TcpStream, record: &Record, buffer: &mut [u8]) -> bool {
+    match stream.try_read(buffer) {
+        Ok(0) => record.change(|heard| heard.end = Some(End::Fin)),
+        Ok(count) => record.change(|heard| {
+            let room = KEPT.saturating_sub(heard.bytes.len()).min(count);
+            heard.bytes.extend_from_slice(&buffer[..room]);
+            heard.total += count as u64;
+        }),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(_) => record.change(|heard| heard.end = Some(End::Reset)),
+    }
+    record.heard().end.is_none()
 }

@@ -35,6 +35,12 @@ pub enum Step {
     Reset,
     /// Hears no more, so that what is said to it stays in the way.
     Deaf,
+    /// Hears again.
+    Heed,
+    /// While deaf, takes at most so many bytes, after so much time, so many times.
+    Sip(usize, Duration, usize),
+    /// Makes so many more connections to where this one leads, says these bytes on each, and holds them to the end.
+    Crowd(usize, Vec<u8>),
 }
 
 /// The backend's part.
@@ -44,12 +50,14 @@ pub enum Part {
     Decent,
     /// These steps, once a head was heard.
     Script(Vec<Step>),
+    /// These steps, on every connection as soon as it was taken: for rows that run alone.
+    AtOnce(Vec<Step>),
 }
 
 impl Part {
     /// Whether this backend stops listening.
     pub fn is_deaf(&self) -> bool {
-        matches!(self, Part::Script(steps) if steps.iter().any(|step| matches!(step, Step::Deaf)))
+        matches!(self, Part::Script(steps) | Part::AtOnce(steps) if steps.iter().any(|step| matches!(step, Step::Deaf)))
     }
 }
 
@@ -112,6 +120,12 @@ impl Row {
     pub fn backend(mut self, steps: impl IntoIterator<Item = Step>) -> Row {
         self.backend = Part::Script(steps.into_iter().collect());
         self
+    }
+
+    /// What the backend does as soon as it has taken a connection, whoever made it; so nothing else may run beside it.
+    pub fn backend_at_once(mut self, steps: impl IntoIterator<Item = Step>) -> Row {
+        self.backend = Part::AtOnce(steps.into_iter().collect());
+        self.alone()
     }
 
     /// What must come of it.

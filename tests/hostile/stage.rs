@@ -49,8 +49,14 @@ impl Stage {
             visits: Mutex::default(),
         });
         self.book.open(&running);
-        let verdict = self.judged(row, &running).await;
+        let mut verdict = self.judged(row, &running).await;
         self.book.close(&tag);
+        // Not before: what has no mark would be this row's.
+        if row.alone
+            && let Err(unserved) = self.bystander().await
+        {
+            verdict = Err(verdict.err().into_iter().flatten().chain([unserved]).collect());
+        }
         verdict
     }
 
@@ -66,9 +72,6 @@ impl Stage {
         line.leave().await;
         wrong.extend(self.left_nothing(row, running).await);
         wrong.extend(self.memory());
-        if row.alone {
-            wrong.extend(self.bystander().await.err());
-        }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 

@@ -129,6 +129,23 @@ fn every_thread_takes_connections_however_few_there_may_be() {
     }
 }
 
+#[test]
+fn an_upload_that_the_backend_does_not_take_keeps_no_connection() {
+    let stage = Stage::with(|config| {
+        config.timeouts.response = Some(ms(200));
+        config.timeouts.stall = ms(500);
+    });
+    let mut client = stage.client();
+    client.say(head("POST / HTTP/1.1", &["Host: tv", "Content-Length: 67108864"]));
+    let mut upstream = stage.backend.accept();
+    upstream.head();
+    // More than all buffers on the way can hold. It ends in an error once the proxy has given up, or is thrown away.
+    client.try_say(&vec![b'x'; 64 << 20]);
+    client.rest_or_reset();
+    let taken = upstream.rest_or_reset().len();
+    assert!(taken < 64 << 20, "{taken} bytes were taken");
+}
+
 // max_message
 
 fn limited() -> Stage {

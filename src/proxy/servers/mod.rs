@@ -84,6 +84,8 @@ pub struct Servers {
     tls: Tls,
     /// How long reaching one may take.
     patience: Duration,
+    /// How long one that was reached may take nothing of what is written to it.
+    stall: Duration,
 }
 
 /// The places of a route's groups among all.
@@ -294,7 +296,14 @@ impl Servers {
             let auth = auth.map(|auth| add(Route { balance: Balance::default(), ..besides(&auth.server) }));
             routes.push(Ways { upstream, messages, auth });
         }
-        Servers { groups, routes, names: Names::default(), tls, patience: config.timeouts.connect }
+        Servers {
+            groups,
+            routes,
+            names: Names::default(),
+            tls,
+            patience: config.timeouts.connect,
+            stall: config.timeouts.stall,
+        }
     }
 
     /// The servers of a route.
