@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::bodies::{Body, body};
 use super::frames::{head_end, hybi};
-use super::line::{Line, Record, contains};
+use super::line::{Heard, Line, Record, contains};
 use super::row::{ACCEPT, Part, Step};
 
 /// How long a connection may say nothing that tells whose it is.
@@ -106,13 +107,13 @@ async fn attend(stream: TcpStream, peer: SocketAddr, book: Arc<Book>) {
         if head.is_empty() {
             return line.leave().await;
         }
-        let Some(row) = book.owner(&head) else {
-            // An ordinary client's, between rows; anything else is told of.
-            if !contains(&head, super::stage::BYSTANDER.as_bytes()) {
-                book.strays.lock().expect("nobody panics").push(format!("{peer}: {}", head.escape_ascii()));
-                return line.leave().await;
-            }
+        if contains(&head, super::stage::BYSTANDER.as_bytes()) {
+            // An ordinary client's, between rows, also while one that runs alone is not quite over.
             return agree(&mut line, &head, rest).await;
+        }
+        let Some(row) = book.owner(&head) else {
+            book.strays.lock().expect("nobody panics").push(format!("{peer}: {}", head.escape_ascii()));
+            return line.leave().await;
         };
         let at = {
             let mut visits = row.visits.lock().expect("nobody panics");
@@ -215,25 +216,13 @@ fn asks_for_websocket(head: &[u8]) -> bool {
     upgrade && head.starts_with(b"GET ") && accept_of(head).is_some()
 }
 
-/// Where the body of a request ends that begins at `from`, once it is all there; by its length, else by its chunks.
+/// Where the body of a request ends that begins at `from`, once it is all there; `None` if it never is.
 async fn body_end(record: &Record, head: &[u8], from: usize) -> Option<usize> {
-    let length = value(head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
-    let chunked = value(head, "transfer-encoding").is_some();
-    let mut end = None;
-    record
-        .until(SILENCE, |heard| {
-            end = if chunked {
-                let body = heard.bytes.get(from..).unwrap_or_default();
-                if body.starts_with(b"0\r\n\r\n") {
-                    Some(from + 5)
-                } else {
-                    memchr::memmem::find(body, b"\r\n0\r\n\r\n").map(|at| from + at + 7)
-                }
-            } else {
-                Some(from + length).filter(|end| *end <= heard.bytes.len())
-            };
-            end.is_some()
-        })
-        .await;
-    end
+    let mut found = Body::Cut;
+    let read = |heard: &Heard| {
+        found = body(head, heard.bytes.get(from..).unwrap_or_default(), false);
+        !matches!(found, Body::Cut)
+    };
+    record.until(SILENCE, read).await;
+    if let Body::Whole { length, .. } = found { Some(from + length) } else { None }
 }
