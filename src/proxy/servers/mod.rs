@@ -9,6 +9,7 @@ mod names;
 pub mod pool;
 mod reach;
 mod standing;
+mod turns;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tower_service::Service;
 
+use super::turns::Turns;
 use super::{Group, Guest, Lease, Servers, Unreached};
 use crate::http::Refusal;
 use crate::proxy::stream::Stream;
@@ -57,9 +58,9 @@ pub struct Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Stream>;
+    type Response = TokioIo<Turns<Stream>>;
     type Error = Unreached;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Stream>, Unreached>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Turns<Stream>>, Unreached>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unreached>> {
         Poll::Ready(Ok(()))
@@ -69,12 +70,15 @@ impl Service<Uri> for Connector {
         let (servers, guest) = (Arc::clone(&self.servers), self.guest.clone());
         Box::pin(async move {
             let (group, server) = meant(&uri).expect("only `ask` uses the pool, and names a server");
-            servers.reach(&servers.groups[group], server, guest.as_ref()).await.map(TokioIo::new)
+            servers
+                .reach(&servers.groups[group], server, guest.as_ref())
+                .await
+                .map(|stream| TokioIo::new(Turns::new(stream)))
         })
     }
 }
 
-impl Connection for Stream {
+impl Connection for Turns<Stream> {
     fn connected(&self) -> Connected {
         Connected::new()
     }
