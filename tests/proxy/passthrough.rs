@@ -477,6 +477,8 @@ fn a_backend_that_is_away_or_silent_or_talks_nonsense_is_a_gateways_fault() {
         drop(upstream);
         let head = client.head();
         assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
+        // Who hoped for a tunnel gets none, and is not listened to any more.
+        assert_eq!(head.contains("onnection: close\r\n"), nonsense.contains("101"), "{head}");
     }
 }
 
