@@ -91,7 +91,7 @@ impl<'a> Fields<'a> {
 
 /// Whether a header of this name belongs to one hop alone, whatever `Connection` says.
 pub fn is_hop_header(name: &str) -> bool {
-    const HOP: [&str; 10] = [
+    const HOP: [&str; 11] = [
         "connection",
         "keep-alive",
         "proxy-connection",
@@ -103,6 +103,8 @@ pub fn is_hop_header(name: &str) -> bool {
         "upgrade",
         // RFC 7540 §3.2.1: only ever meant for the next hop, and a way to smuggle where nobody lists it.
         "http2-settings",
+        // Nobody's field, but HTTP_PROXY at a CGI backend (RFC 3875 §4.1.18), which then calls whom the client names.
+        "proxy",
     ];
     HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
 }

@@ -188,7 +188,7 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
         Err(refusal) => return refused(&refusal),
     };
     let Ok(uri) = route.upstream_target(target).parse::<Uri>() else {
-        return answer(StatusCode::BAD_REQUEST, "the target cannot be forwarded");
+        return refused(&Refusal::new(400, "the target cannot be forwarded"));
     };
     let group = client.servers.of(route);
     let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
@@ -216,9 +216,12 @@ fn judged(response: Option<Result<(Response<Incoming>, Lease), Unanswered>>, rou
         answer(status, why)
     };
     match response {
-        // Nobody asked for another protocol, and whatever follows is not HTTP.
+        // Nobody asked for another protocol, and whatever follows is not HTTP: neither from this backend, nor from a
+        // client that was after a tunnel.
         Some(Ok((response, _))) if response.status().is_informational() => {
-            failed(StatusCode::BAD_GATEWAY, "the backend switched protocols unasked", "")
+            let refusal = Refusal::new(502, "the backend switched protocols unasked");
+            warn!(upstream = %route.upstream, status = refusal.status, "{}", refusal.why);
+            refused(&refusal)
         }
         Some(Ok((response, lease))) => {
             let (mut parts, body) = response.into_parts();

@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::bodies::{Body, body};
 use super::frames::{head_end, hybi};
-use super::line::{Line, Record, contains};
+use super::line::{Heard, Line, Record, contains};
 use super::row::{ACCEPT, Part, Step};
 
 /// How long a connection may say nothing that tells whose it is.
@@ -119,13 +120,13 @@ async fn attend(stream: TcpStream, peer: SocketAddr, book: Arc<Book>) {
         if head.is_empty() {
             return line.leave().await;
         }
-        let Some(row) = book.owner(&head) else {
-            // An ordinary client's, between rows; anything else is told of.
-            if !contains(&head, super::stage::BYSTANDER.as_bytes()) {
-                book.strays.lock().expect("nobody panics").push(format!("{peer}: {}", head.escape_ascii()));
-                return line.leave().await;
-            }
+        if contains(&head, super::stage::BYSTANDER.as_bytes()) {
+            // An ordinary client's, between rows, also while one that runs alone is not quite over.
             return agree(&mut line, &head, rest).await;
+        }
+        let Some(row) = book.owner(&head) else {
+            book.strays.lock().expect("nobody panics").push(format!("{peer}: {}", head.escape_ascii()));
+            return line.leave().await;
         };
         let at = {
             let mut visits = row.visits.lock().expect("nobody panics");
@@ -212,11 +213,11 @@ fn consents(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step, Step::Say(bytes) | Step::Drip(bytes, _) if agrees(bytes)))
 }
 
-fn value<'h>(head: &'h [u8], name: &str) -> Option<&'h str> {
-    let text = std::str::from_utf8(head).ok()?;
-    text.split("\r\n").find_map(|line| {
+fn value(head: &[u8], name: &str) -> Option<String> {
+    // What another field holds that is no text does not make this one unreadable.
+    String::from_utf8_lossy(head).split("\r\n").find_map(|line| {
         let (named, value) = line.split_once(':')?;
-        named.eq_ignore_ascii_case(name).then(|| value.trim())
+        named.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
     })
 }
 
@@ -230,25 +231,13 @@ fn asks_for_websocket(head: &[u8]) -> bool {
     upgrade && head.starts_with(b"GET ") && accept_of(head).is_some()
 }
 
-/// Where the body of a request ends that begins at `from`, once it is all there; by its length, else by its chunks.
+/// Where the body of a request ends that begins at `from`, once it is all there; `None` if it never is.
 async fn body_end(record: &Record, head: &[u8], from: usize) -> Option<usize> {
-    let length = value(head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
-    let chunked = value(head, "transfer-encoding").is_some();
-    let mut end = None;
-    record
-        .until(SILENCE, |heard| {
-            end = if chunked {
-                let body = heard.bytes.get(from..).unwrap_or_default();
-                if body.starts_with(b"0\r\n\r\n") {
-                    Some(from + 5)
-                } else {
-                    memchr::memmem::find(body, b"\r\n0\r\n\r\n").map(|at| from + at + 7)
-                }
-            } else {
-                Some(from + length).filter(|end| *end <= heard.bytes.len())
-            };
-            end.is_some()
-        })
-        .await;
-    end
+    let mut found = Body::Cut;
+    let read = |heard: &Heard| {
+        found = body(head, heard.bytes.get(from..).unwrap_or_default(), false);
+        !matches!(found, Body::Cut)
+    };
+    record.until(SILENCE, read).await;
+    if let Body::Whole { length, .. } = found { Some(from + length) } else { None }
 }

@@ -199,6 +199,7 @@ impl Line {
 
     /// Closes the connection; by a reset if that was asked for, or if something was not heard.
     pub async fn leave(&mut self) {
+        // After a reset it has left already.
         if self.stream.is_none() {
             return;
         }

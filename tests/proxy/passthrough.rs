@@ -74,7 +74,7 @@ fn what_belongs_to_one_hop_goes_no_further() {
         &stage,
         &mut client,
         "GET / HTTP/1.1\r\nHost: tv\r\nConnection: keep-alive, X-Hop, Upgrade, HTTP2-Settings\r\nX-Hop: 1\r\nKeep-Alive: 300\r\n\
-         Proxy-Connection: keep-alive\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nX-Kept: 1\r\n\r\n",
+         Proxy-Connection: keep-alive\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nProxy: http://evil\r\nX-Kept: 1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nX-Kept: 2\r\nContent-Length: 0\r\n\r\n",
     );
     assert_eq!(asked, "GET / HTTP/1.1\r\nHost: tv\r\nX-Kept: 1\r\n\r\n");
@@ -477,6 +477,8 @@ fn a_backend_that_is_away_or_silent_or_talks_nonsense_is_a_gateways_fault() {
         drop(upstream);
         let head = client.head();
         assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
+        // Who hoped for a tunnel gets none, and is not listened to any more.
+        assert_eq!(head.contains("onnection: close\r\n"), nonsense.contains("101"), "{head}");
     }
 }
 

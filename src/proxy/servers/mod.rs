@@ -9,6 +9,8 @@ mod names;
 pub mod pool;
 mod reach;
 mod standing;
+mod taking;
+mod turns;
 
 use std::fmt;
 use std::net::IpAddr;

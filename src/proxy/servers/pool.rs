@@ -1,7 +1,6 @@
 //! Requests to servers through hyper's pool of connections: each server's are its own, and a request whose server
 //! cannot be reached goes to the next one.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -15,13 +14,12 @@ use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
+use super::taking::Taking;
+use super::turns::Turns;
 use super::{Group, Guest, Lease, Servers, Unreached};
 use crate::http::Refusal;
-use crate::proxy::stream::Stream;
 
 /// Connections to servers, kept for the requests to come.
 pub type Pool<B> = Client<Connector, Slot<B>>;
@@ -60,9 +58,9 @@ pub struct Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Taking>;
+    type Response = TokioIo<Pooled>;
     type Error = Unreached;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Taking>, Unreached>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Pooled>, Unreached>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Unreached>> {
         Poll::Ready(Ok(()))
@@ -73,56 +71,15 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let (group, server) = meant(&uri).expect("only `ask` uses the pool, and names a server");
             let stream = servers.reach(&servers.groups[group], server, guest.as_ref()).await?;
-            Ok(TokioIo::new(Taking { stream, stall: servers.stall, until: None }))
+            Ok(TokioIo::new(Turns::new(Taking::new(stream, servers.stall))))
         })
     }
 }
 
-/// A connection to a server that must go on taking what is written to it. Whoever asked may be gone, and the response
-/// too late: without this a request's body that nobody takes would keep the connections of both ends for good.
-pub struct Taking {
-    stream: Stream,
-    /// How long it may take nothing.
-    stall: Duration,
-    /// When that is over, while something waits to be taken.
-    until: Option<Pin<Box<Sleep>>>,
-}
+/// A connection to a server that neither holds the thread nor waits for ever to be listened to.
+type Pooled = Turns<Taking>;
 
-impl Taking {
-    fn taken<T>(&mut self, taken: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if taken.is_ready() {
-            self.until = None;
-            return taken;
-        }
-        let until = self.until.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + self.stall)));
-        until.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Taking {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Taking {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let taken = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.taken(taken, cx)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let taken = Pin::new(&mut self.stream).poll_flush(cx);
-        self.taken(taken, cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let taken = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.taken(taken, cx)
-    }
-}
-
-impl Connection for Taking {
+impl Connection for Pooled {
     fn connected(&self) -> Connected {
         Connected::new()
     }
