@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use hybridge::explain::{Explanation, Mark, Rule, Scene, explain};
+use hybridge::explain::{Scene, explain};
 use hybridge::transcript::{Act, Transcript};
 use proptest::collection::vec;
 use proptest::prelude::*;

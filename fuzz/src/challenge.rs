@@ -22,7 +22,7 @@ pub fn check(bytes: &[u8]) {
     }
 
     // Blanks and tabs around a value are none of it, and no control character may stand in one.
-    let keys = keys.map(|key| trimmed(key));
+    let keys = keys.map(trimmed);
     let clean = keys.iter().all(|key| key.iter().all(|byte| (*byte >= b' ' || *byte == b'\t') && *byte != 0x7F));
     let head = [
         b"GET / HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: h\r\nSec-WebSocket-Key1: ",
@@ -75,7 +75,7 @@ fn number(key: &[u8]) -> Option<u32> {
         digits if digits.len() > 10 => return None,
         digits => digits.parse().expect("a number"),
     };
-    (number <= u64::from(u32::MAX) && spaces > 0 && number % spaces == 0).then(|| (number / spaces) as u32)
+    (number <= u64::from(u32::MAX) && spaces > 0 && number.is_multiple_of(spaces)).then(|| (number / spaces) as u32)
 }
 
 fn digest(first: u32, second: u32, key3: [u8; 8]) -> [u8; 16] {

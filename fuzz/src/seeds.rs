@@ -93,7 +93,7 @@ fn said(play: &Play, side: Side) -> Vec<u8> {
         Act::Says(own, bytes) if *own == side => bytes.clone(),
         _ => Vec::new(),
     };
-    play.acts.iter().flat_map(|act| of(act)).collect()
+    play.acts.iter().flat_map(of).collect()
 }
 
 /// What passed between the client and whoever answered it, as captured.
@@ -102,7 +102,7 @@ fn spoken(play: &Play) -> Vec<u8> {
         Act::Says(Side::Downstream, bytes) | Act::Hears(Side::Downstream, bytes) => bytes.clone(),
         _ => Vec::new(),
     };
-    play.acts.iter().flat_map(|act| of(act)).collect()
+    play.acts.iter().flat_map(of).collect()
 }
 
 /// The client's dialect, and how many bytes of each side are the handshake.
