@@ -1,7 +1,7 @@
 //! Connections out of captures: real ones of tcpdump, and hand-made packets in every disorder a network can make.
 
 use std::fs::{self, File};
-use std::io::Cursor;
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 use etherparse::PacketBuilder;
@@ -244,6 +244,26 @@ fn a_packet_that_is_longer_than_others_is_passed_over() {
     let packets = [(1000, vec![0x60; 900_000], 900_000), (1001, hello.clone(), hello.len())];
     let (plays, tally) = plays(&pcap(101, &packets), None, MANNER);
     assert_eq!((plays.len(), tally.packets, tally.cut_short), (1, 2, false));
+}
+
+#[test]
+fn a_length_that_is_only_announced_takes_no_memory() {
+    /// A file that remembers how much was asked of it at once.
+    struct File<'a>(&'a [u8], &'a mut usize);
+    impl Read for File<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            *self.1 = buffer.len().max(*self.1);
+            self.0.read(buffer)
+        }
+    }
+    let hello = segment(CLIENT, SERVER, 100, "", b"\0hi");
+    let mut file = pcap(101, &[(1000, hello.clone(), hello.len())]);
+    file.extend([[0; 4], [0; 4], 60_000_000_u32.to_le_bytes(), 60_000_000_u32.to_le_bytes(), *b"\0hi\xff"].concat());
+    let mut most = 0;
+    let tally =
+        read(File(&file, &mut most), None, MANNER, |mut scribe| drop(play(&mut scribe))).expect("it is a capture");
+    assert!(tally.cut_short && tally.recorded == 1, "{tally:?}");
+    assert!(most < 1 << 20, "a buffer of {most} bytes for a file of {}", file.len());
 }
 
 #[test]

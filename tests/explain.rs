@@ -1,16 +1,21 @@
 //! `hybridge explain`, as a stranger would use it: captured bytes and pasted text, and the plays of what is refused.
 
+#[path = "support/explained.rs"]
+mod explained;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use hybridge::explain::{Explanation, Mark, Rule, Scene, explain};
+use hybridge::explain::{Scene, explain};
 use hybridge::transcript::{Act, Transcript};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+
+use self::explained::check_form;
 
 /// What each play of fixtures/refused/ is explained by.
 #[rustfmt::skip]
@@ -289,22 +294,6 @@ fn every_fault_is_listed_and_misuse_is_told_apart() {
     assert_eq!(output.status.code(), Some(0));
     for arguments in [&[][..], &["--list", "--name"], &["/no/such/file"], &["--nonsense", "-"]] {
         assert_eq!(hybridge(arguments, b"").status.code(), Some(2), "{arguments:?}");
-    }
-}
-
-/// What holds for every explanation, whatever it explains.
-fn check_form(explanation: &Explanation) {
-    let broken: Vec<Rule> =
-        explanation.rules.iter().filter(|(_, mark)| *mark == Mark::Broken).map(|(rule, _)| *rule).collect();
-    assert!(explanation.rules.is_sorted_by_key(|(rule, _)| *rule), "rules stand in their order");
-    match &explanation.finding {
-        None => assert_eq!(broken, [], "no rule is broken without a finding"),
-        Some(finding) if finding.upstream => assert_eq!(broken.len(), 1),
-        Some(finding) => assert_eq!(broken, [finding.fault.rule()], "one rule is broken, that of the finding"),
-    }
-    if let [rule] = broken[..] {
-        let after = explanation.rules.iter().filter(|(other, _)| *other > rule);
-        after.for_each(|(_, mark)| assert_eq!(*mark, Mark::NotSeen(""), "nothing is judged after the first fault"));
     }
 }
 

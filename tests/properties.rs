@@ -1,5 +1,8 @@
 //! What must hold for every input: any split means the same, nothing panics, frames pass untouched, memory is bounded.
 
+#[path = "support/meant.rs"]
+mod meant;
+
 use std::time::Duration;
 
 use hybridge::config::{Config, Limits, Upstream};
@@ -7,7 +10,7 @@ use hybridge::conversation::{Conversation, Output, Side};
 use hybridge::dialect::hybi::{Hybi, Role, accept};
 use hybridge::dialect::opening::Opening;
 use hybridge::dialect::{BinaryPolicy, Dialect};
-use hybridge::event::{Chunk, Close, Codec, Event, Keys, Kind, MaskingKey, Payload, ProtocolError, Rest};
+use hybridge::event::{Chunk, Close, Event, Kind, Payload, Rest};
 use hybridge::handshake::{Received, consent, receive};
 use hybridge::transcript::rules::{self, Held};
 use hybridge::transcript::{Act, Due, Ending, Meaning, Table, Transcript, play};
@@ -15,40 +18,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// A control frame of the longest kind is what a decoder may leave for later: 2 + 4 + 125 bytes, and less than this.
-const LEFT_OVER: usize = 140;
-
-struct Counting(u32);
-
-impl Keys for Counting {
-    fn fresh(&mut self) -> MaskingKey {
-        self.0 = self.0.wrapping_add(1);
-        MaskingKey(self.0.to_be_bytes())
-    }
-}
+use self::meant::{Counting, Kin, LEFT_OVER, Meant, means_the_same_written_anew, read};
 
 // What a codec is and what it reads
-
-/// A codec by its dialect and, for hybi, its role and whether an extension was agreed on.
-#[derive(Clone, Copy, Debug)]
-struct Kin {
-    dialect: Dialect,
-    role: Role,
-    extensions: bool,
-}
-
-impl Kin {
-    fn codec(self) -> Box<dyn Codec> {
-        match self.dialect {
-            Dialect::Hixie75 | Dialect::Hixie76 => self.dialect.codec(false, BinaryPolicy::Latin1),
-            _ => Box::new(Hybi::new(self.dialect, self.role, self.extensions)),
-        }
-    }
-
-    fn is_hixie(self) -> bool {
-        self.dialect.facts().version.is_none()
-    }
-}
 
 fn kin() -> impl Strategy<Value = Kin> {
     let role = prop_oneof![Just(Role::Client), Just(Role::Server)];
@@ -57,70 +29,6 @@ fn kin() -> impl Strategy<Value = Kin> {
         role,
         extensions,
     })
-}
-
-/// What bytes mean, with neighbouring chunks joined. A text that goes on is there with what it has.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Meant {
-    said: Vec<Meaning>,
-    going_on: Option<(Kind, Vec<u8>)>,
-    broke: Option<ProtocolError>,
-}
-
-impl Meant {
-    fn add(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Data(chunk) => {
-                assert_eq!(
-                    chunk.opens.is_some(),
-                    self.going_on.is_none(),
-                    "a message is opened by its first chunk alone"
-                );
-                let (_, bytes) = self.going_on.get_or_insert((chunk.opens.unwrap_or(Kind::Text), Vec::new()));
-                bytes.extend(chunk.payload.to_vec());
-                if chunk.rest == Rest::End {
-                    self.said.extend(self.going_on.take().map(|(kind, bytes)| match kind {
-                        Kind::Text => Meaning::Text(bytes),
-                        Kind::Binary => Meaning::Binary(bytes),
-                    }));
-                }
-            }
-            Event::Ping(payload) => self.said.push(Meaning::Ping(payload.to_vec())),
-            Event::Pong(payload) => self.said.push(Meaning::Pong(payload.to_vec())),
-            Event::Close(close) => self.said.push(Meaning::Close(close.code, close.reason.to_vec())),
-        }
-    }
-
-    /// Where a rule was broken inside a message, how much of that had come out before depends on the cuts.
-    fn settled(mut self) -> Self {
-        if self.broke.is_some() {
-            self.going_on = None;
-        }
-        self
-    }
-}
-
-/// Decodes the pieces one after the other, what is left in front of the next.
-fn read<'a>(codec: &mut dyn Codec, pieces: impl IntoIterator<Item = &'a [u8]>) -> Meant {
-    let mut meant = Meant::default();
-    let mut kept = Vec::new();
-    for piece in pieces {
-        kept.extend_from_slice(piece);
-        let mut input = &kept[..];
-        loop {
-            match codec.decode(&mut input) {
-                Ok(Some(event)) => meant.add(&event),
-                Ok(None) => break,
-                Err(rule) => {
-                    meant.broke = Some(rule);
-                    return meant.settled();
-                }
-            }
-        }
-        assert!(input.len() < LEFT_OVER, "{} bytes were left over", input.len());
-        kept.drain(..kept.len() - input.len());
-    }
-    meant
 }
 
 /// The bytes in pieces cut at these places.
@@ -431,42 +339,7 @@ proptest! {
 
     #[test]
     fn encode_then_decode_keeps_the_meaning((kin, bytes) in kin_and_bytes(), cuts in vec(any::<Index>(), 0..6)) {
-        // What a peer said, in whatever pieces, is written anew by an encoder that faces one like it, and read there.
-        let mut reader = kin.codec();
-        let listener_role = kin.role;
-        let writer_role = if kin.role == Role::Server { Role::Client } else { Role::Server };
-        let mut writer = Kin { role: writer_role, ..kin }.codec();
-        let mut keys = Counting(7);
-        let (mut meant, mut written, mut kept) = (Meant::default(), Vec::new(), Vec::new());
-        'all: for piece in pieces(&bytes, &cuts) {
-            kept.extend_from_slice(piece);
-            let mut input = &kept[..];
-loop {
-                let event = match reader.decode(&mut input) {
-                    Ok(Some(event)) => event,
-                    Ok(None) => break,
-                    Err(_) => break 'all,
-                };
-                meant.add(&event);
-                let before = written.len();
-                if writer.encode(&event, &mut written, &mut keys).is_err() {
-                    prop_assert_eq!(before, written.len(), "nothing is written where there are no words");
-                    prop_assert_eq!(kin.dialect, Dialect::Hixie75);
-                    meant.said.pop();
-                }
-                if matches!(event, Event::Close(_)) {
-                    break 'all;
-                }
-            }
-            let left = input.len();
-            kept.drain(..kept.len() - left);
-        }
-        let again = read(&mut *Kin { role: listener_role, ..kin }.codec(), [&written[..]]);
-        prop_assert_eq!(&meant.said, &again.said);
-        prop_assert_eq!(again.broke, None);
-        // A message on its way is there with every byte that was handed on; one with no bytes yet may wait.
-        let begun = |going_on: Option<(Kind, Vec<u8>)>| going_on.filter(|(_, bytes)| !bytes.is_empty());
-        prop_assert_eq!(begun(meant.going_on), begun(again.going_on));
+        means_the_same_written_anew(kin, pieces(&bytes, &cuts));
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub fn read(
     let mut links = Links::default();
     let mut size = BUFFER;
     loop {
-        let wanted = match reader.next() {
+        match reader.next() {
             Ok((length, block)) => {
                 if let Some((link, at, original, packet)) = links.packet(&block)? {
                     wire.packet(link, at, original, packet);
@@ -91,16 +91,20 @@ pub fn read(
                 continue;
             }
             Err(PcapError::Eof) => break,
-            Err(PcapError::Incomplete(_)) => size,
-            Err(PcapError::BufferTooSmall) if size < MOST_BUFFER => size * 2,
+            Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => {}
             Err(_) => return wire.cut_short(),
-        };
-        let more =
-            if wanted > size { reader.grow(wanted) } else { !reader.reader_exhausted() && reader.refill().is_ok() };
-        if !more {
+        }
+        let in_hand = reader.data().len();
+        if reader.reader_exhausted() || reader.refill().is_err() {
             return wire.cut_short();
         }
-        size = wanted;
+        // Only bytes that are there make the buffer grow, not a length that a damaged file announces.
+        if reader.data().len() == in_hand && !reader.reader_exhausted() {
+            size *= 2;
+            if size > MOST_BUFFER || !reader.grow(size) {
+                return wire.cut_short();
+            }
+        }
     }
     Ok(wire.end())
 }
