@@ -172,6 +172,9 @@ impl Line {
 
     /// Closes the connection; by a reset if that was asked for, or if something was not heard.
     pub async fn leave(&mut self) {
+        if self.stream.is_none() {
+            return;
+        }
         self.listener.abort();
         // Only when the listener has let go of the socket, too, is it closed.
         let _ = (&mut self.listener).await;
