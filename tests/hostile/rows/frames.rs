@@ -164,6 +164,9 @@ fn inside_messages() -> Vec<Row> {
     rows
 }
 
+/// What a client does, and the messages that come of it.
+type Legal<'a> = (&'a str, Vec<Step>, &'a [&'a [u8]]);
+
 /// What looks odd and is allowed.
 fn legal() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -171,7 +174,7 @@ fn legal() -> Vec<Row> {
     let zero_key = |first: u8, text: &str| [&[first, 0x80 | text.len() as u8, 0, 0, 0, 0], text.as_bytes()].concat();
     let long = [b'b'; 130];
     for dialect in HYBI {
-        let cases: [(&str, Vec<Step>, &[&[u8]]); 8] = [
+        let cases: [Legal<'_>; 8] = [
             ("mask-of-zeroes", vec![say(zero_key(TEXT, "hello"))], &[b"hello"]),
             (
                 "mask-of-zeroes-that-looks-like-http",

@@ -309,11 +309,14 @@ fn backends() -> Vec<Row> {
     rows
 }
 
+/// What a client says, and the messages it stands for.
+type Legal<'a> = (&'a str, &'a [u8], &'a [&'a [u8]]);
+
 /// What looks odd and is allowed.
 fn legal() -> Vec<Row> {
     let mut rows = Vec::new();
     for dialect in HIXIE {
-        let cases: [(&str, &[u8], &[&[u8]]); 6] = [
+        let cases: [Legal<'_>; 6] = [
             ("empty-texts", b"\0\xff\0\xff\0a\xff", &[b"", b"", b"a"]),
             ("nul-inside", b"\0a\0b\xff", &[b"a\0b"]),
             ("nul-alone", b"\0\0\xff", &[b"\0"]),

@@ -189,10 +189,13 @@ fn numbers() -> Vec<Row> {
     rows
 }
 
+/// Names and values.
+type Lines<'a> = Vec<(&'a [u8], &'a [u8])>;
+
 /// One key, or more than two.
 fn pairs() -> Vec<Row> {
     let (key1, key2) = ((KEY1_NAME, value(KEY1)), (KEY2_NAME, value(KEY2)));
-    let cases: [(&str, Vec<(&[u8], &[u8])>); 7] = [
+    let cases: [(&str, Lines<'_>); 7] = [
         ("only-key1", vec![key1]),
         ("only-key2", vec![key2]),
         ("key1-twice", vec![key1, key1, key2]),
