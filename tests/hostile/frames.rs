@@ -48,6 +48,8 @@ pub fn fault_of_head(head: &[u8]) -> Option<String> {
 pub struct Frame {
     pub first: u8,
     pub masked: bool,
+    /// Whether its length was written in more bytes than needed.
+    pub padded: bool,
     pub payload: Vec<u8>,
 }
 
@@ -85,11 +87,16 @@ fn next_frame(bytes: &[u8]) -> Option<(Frame, &[u8])> {
         }
         length => (u64::from(length), rest),
     };
+    let padded = match second & 0x7F {
+        126 => length < 126,
+        127 => length <= 0xFFFF,
+        _ => false,
+    };
     let masked = second & 0x80 != 0;
     let (key, rest) = if masked { rest.split_first_chunk::<4>()? } else { (&[0; 4], rest) };
     let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
     let payload = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
-    Some((Frame { first, masked, payload }, rest))
+    Some((Frame { first, masked, padded, payload }, rest))
 }
 
 /// The whole text and binary messages among `frames`, with their opcodes.
@@ -132,6 +139,9 @@ pub fn fault_of_frames(frames: &[Frame], masked: bool) -> Option<String> {
         }
         if frame.masked != masked {
             return says(if masked { "is not masked" } else { "is masked" });
+        }
+        if frame.padded {
+            return says("has a length in more bytes than needed");
         }
         if frame.opcode() == 8 && at + 1 < frames.len() {
             return says("is a close with frames behind it");

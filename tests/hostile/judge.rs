@@ -63,6 +63,11 @@ impl Seen {
         }
     }
 
+    /// The whole messages that reached the backend.
+    pub fn backend_messages(&self) -> Vec<Vec<u8>> {
+        messages(&self.backend_frames()).into_iter().map(|(_, payload)| payload).collect()
+    }
+
     /// The frames that reached the backend on connections that are WebSockets.
     fn backend_frames(&self) -> Vec<Frame> {
         let upgraded = self.visits.iter().filter(|visit| visit.upgraded);
@@ -301,6 +306,14 @@ pub fn hears_a_torso() -> Check {
     check("the client's answer breaks off", |seen| seen.client_end.is_some() && seen.answers().whole.is_empty())
 }
 
+/// The client heard this frame; `first` is its first byte.
+pub fn hears_frame(first: u8, payload: impl AsRef<[u8]>) -> Check {
+    let payload = payload.as_ref().to_vec();
+    check(format!("the client hears a frame {first:#04x} with {}", shown(&payload)), move |seen| {
+        hybi(seen.stream()).iter().any(|frame| frame.first == first && frame.payload == payload)
+    })
+}
+
 // The backend.
 
 /// Nothing reached the backend.
@@ -371,9 +384,14 @@ pub fn gets_messages(texts: &[&[u8]]) -> Check {
         0 => "no whole message reaches the backend".to_owned(),
         _ => format!("the backend gets the messages {:?}", texts.iter().map(|text| shown(text)).collect::<Vec<_>>()),
     };
-    check(says, move |seen| {
-        let got: Vec<Vec<u8>> = messages(&seen.backend_frames()).into_iter().map(|(_, payload)| payload).collect();
-        got == texts
+    check(says, move |seen| seen.backend_messages() == texts)
+}
+
+/// This frame reached the backend; `first` is its first byte.
+pub fn gets_frame(first: u8, payload: impl AsRef<[u8]>) -> Check {
+    let payload = payload.as_ref().to_vec();
+    check(format!("the backend gets a frame {first:#04x} with {}", shown(&payload)), move |seen| {
+        seen.backend_frames().iter().any(|frame| frame.first == first && frame.payload == payload)
     })
 }
 

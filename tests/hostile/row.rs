@@ -244,3 +244,19 @@ pub fn say_plain(first: u8, payload: impl AsRef<[u8]>) -> Step {
 pub fn hear(bytes: impl AsRef<[u8]>) -> Step {
     Step::Hear(bytes.as_ref().to_vec())
 }
+
+/// A client that was told a close, with this code where there are codes, answers it, so that nobody waits for it.
+pub fn answers_close(dialect: Dialect, code: u16) -> Vec<Step> {
+    use super::support::{CLOSE, GOODBYE, plain, status};
+    match dialect {
+        // Nothing is said to it; it waits for the end, and ends too.
+        Dialect::Hixie75 => vec![hear(b"\xff\xff"), Step::Finish],
+        Dialect::Hixie76 => vec![hear(GOODBYE), say(GOODBYE)],
+        _ => vec![hear(plain(CLOSE, status(code, ""))), say_masked(CLOSE, status(code, ""))],
+    }
+}
+
+/// A backend's last steps: it waits until it is told a close of a code alone, and ends, so that nobody waits for it.
+pub fn leaves_once_told() -> [Step; 2] {
+    [hear(b"\x88\x82"), Step::Finish]
+}

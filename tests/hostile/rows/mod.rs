@@ -10,6 +10,7 @@ mod heads;
 mod hixie;
 mod injection;
 mod keys;
+mod lengths;
 mod ordinary;
 mod readers;
 mod slow;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Row> {
         keys::rows(),
         versions::rows(),
         frames::rows(),
+        lengths::rows(),
         control::rows(),
         text::rows(),
         hixie::rows(),
