@@ -310,8 +310,9 @@ fn declined(response: &Response<'_>) -> Refusal {
 /// What the client is told when a server did not consent: the same status, and what of its fields may travel.
 fn declined_by(who: &str, response: &Response<'_>) -> Refusal {
     let why = format!("{who} answered {} {}", response.status, response.reason).trim_end().to_owned();
+    // 304: nobody asked whether something had changed, and the client would take our body for what follows.
     // 426: the upstream does not speak RFC 6455, and the versions it lists are not the client's business.
-    if !(300..600).contains(&response.status) || response.status == 426 {
+    if !(300..600).contains(&response.status) || matches!(response.status, 304 | 426) {
         return Refusal::new(502, why);
     }
     let mut refusal = Refusal::new(response.status, why);

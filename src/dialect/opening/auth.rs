@@ -77,8 +77,8 @@ pub fn judge(response: &Response<'_>, wanted: &[String]) -> Result<Vec<Granted>,
             .filter(|field| wanted.iter().any(|name| field.is(name)) && !fields.is_hop_by_hop(field.name))
             .map(|field| (field.name.to_owned(), field.value.to_vec()))
             .collect()),
-        // A 426 would tell the client to speak another version, which is not what was asked.
-        300..500 if response.status != 426 => Err(told(declined_by("the auth server", response))),
+        // A 304 answers what was not asked, and a 426 would tell the client to speak another version.
+        300..500 if !matches!(response.status, 304 | 426) => Err(told(declined_by("the auth server", response))),
         status => Err(unjudged(format!("it answered {status} {}", response.reason).trim_end())),
     }
 }
@@ -194,6 +194,7 @@ mod tests {
             ("500 Oops", "it answered 500 Oops"),
             ("503", "it answered 503"),
             ("101 Switching Protocols", "it answered 101 Switching Protocols"),
+            ("304 Not Modified", "it answered 304 Not Modified"),
             ("426 Upgrade Required", "it answered 426 Upgrade Required"),
         ] {
             let refusal = judged(status, "X-User: a\r\nSet-Cookie: s=1\r\n").expect_err("it is refused");
