@@ -198,11 +198,11 @@ fn consents(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step, Step::Say(bytes) if contains(bytes, ACCEPT.as_bytes())))
 }
 
-fn value<'h>(head: &'h [u8], name: &str) -> Option<&'h str> {
-    let text = std::str::from_utf8(head).ok()?;
-    text.split("\r\n").find_map(|line| {
+fn value(head: &[u8], name: &str) -> Option<String> {
+    // What another field holds that is no text does not make this one unreadable.
+    String::from_utf8_lossy(head).split("\r\n").find_map(|line| {
         let (named, value) = line.split_once(':')?;
-        named.eq_ignore_ascii_case(name).then(|| value.trim())
+        named.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
     })
 }
 

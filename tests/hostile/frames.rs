@@ -9,7 +9,8 @@ pub fn head_end(bytes: &[u8]) -> Option<usize> {
 
 /// What is wrong with a request or response head that a proxy wrote; `None` if nothing is. RFC 9112 §2.2, §5, §6, §11.
 pub fn fault_of_head(head: &[u8]) -> Option<String> {
-    let Ok(text) = std::str::from_utf8(head) else { return None };
+    // Byte by byte: what is no UTF-8 must not hide what else is wrong.
+    let text: String = head.iter().copied().map(char::from).collect();
     let lines: Vec<&str> = text.strip_suffix("\r\n\r\n")?.split("\r\n").collect();
     if text.replace("\r\n", "").contains(['\r', '\n', '\0']) {
         return Some("a bare line end or NUL in a head".to_owned());

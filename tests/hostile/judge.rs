@@ -1,6 +1,7 @@
 //! What must come of a row, and whether it did.
 
 use super::backend::Running;
+use super::bodies::{Answers, Body, answers, body};
 use super::frames::{Frame, fault_of_frames};
 use super::frames::{close_code, fault_of_head, fault_of_stream, head_end, hixie, hybi, messages};
 use super::line::{End, Heard, contains};
@@ -97,6 +98,11 @@ impl Seen {
         faults
     }
 
+    /// What the client heard, as ordinary answers.
+    pub fn answers(&self) -> Answers {
+        answers(&self.client, self.client_end.is_some())
+    }
+
     /// What was heard, for people.
     pub fn told(&self) -> String {
         let mut text = format!("client heard {}", shown(&self.client));
@@ -111,6 +117,14 @@ impl Seen {
             text += if visit.ended { " and the end" } else { ", and its connection is open" };
         }
         text
+    }
+}
+
+impl Visited {
+    /// The body of what reached the backend.
+    fn body(&self) -> Body {
+        let Some(end) = head_end(&self.bytes) else { return Body::Broken };
+        body(&self.bytes[..end], &self.bytes[end..], false)
     }
 }
 
@@ -245,6 +259,30 @@ pub fn cut_off() -> Check {
     })
 }
 
+/// The client hears just these whole ordinary answers, each with its body, and nothing besides.
+pub fn hears_answers(expected: &[(u16, &str)]) -> Check {
+    let expected: Vec<(u16, Vec<u8>)> =
+        expected.iter().map(|(status, body)| (*status, body.as_bytes().to_vec())).collect();
+    let said: Vec<String> = expected.iter().map(|(status, body)| format!("{status} {}", shown(body))).collect();
+    check(format!("the client hears the whole answers {said:?}"), move |seen| {
+        let heard = seen.answers();
+        heard.whole == expected && heard.rest.is_empty()
+    })
+}
+
+/// The client is told that the backend is no good, and hears nothing besides.
+pub fn bad_gateway() -> Check {
+    check("the client hears one answer of 500, 502, 503 or 504", |seen| {
+        let Answers { whole, rest } = seen.answers();
+        matches!(whole[..], [(500 | 502..=504, _)]) && rest.is_empty()
+    })
+}
+
+/// What the client hears cannot be taken for a whole answer: it begins one and ends, or is nothing but the end.
+pub fn hears_a_torso() -> Check {
+    check("the client's answer breaks off", |seen| seen.client_end.is_some() && seen.answers().whole.is_empty())
+}
+
 // The backend.
 
 /// Nothing reached the backend.
@@ -270,6 +308,24 @@ pub fn hides_nothing(secret: impl AsRef<[u8]>) -> Check {
     check(format!("{} is hidden in no other request", shown(&secret)), move |seen| {
         seen.visits.iter().all(|visit| {
             memchr::memmem::find(&visit.bytes, &secret).is_none_or(|at| !contains(&visit.bytes[..at], b"\r\n"))
+        })
+    })
+}
+
+/// No request reached the backend as a whole: what is cut short or broken is never made to look complete.
+pub fn completes_nothing() -> Check {
+    check("no whole request reaches the backend", |seen| {
+        seen.visits.iter().all(|visit| !matches!(visit.body(), Body::Whole { .. }))
+    })
+}
+
+/// The bodies that reached the backend are framed in one way, end where they say, and nothing stands behind them.
+pub fn framed() -> Check {
+    check("every body that reaches the backend is well framed", |seen| {
+        seen.visits.iter().all(|visit| match visit.body() {
+            Body::Whole { length, .. } => head_end(&visit.bytes).map(|end| end + length) == Some(visit.bytes.len()),
+            Body::Cut => true,
+            Body::Broken => false,
         })
     })
 }

@@ -9,6 +9,7 @@
 mod support;
 
 mod backend;
+mod bodies;
 mod frames;
 mod judge;
 mod line;

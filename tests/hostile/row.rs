@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::frames::head_end;
 use super::judge::Check;
 use super::support::{Dialect, masked, opening_head, plain};
 
@@ -108,6 +109,12 @@ impl Row {
         self
     }
 
+    /// The client sends a request of this kind, which it says itself.
+    pub fn sends(mut self, kind: Option<Dialect>) -> Row {
+        self.dialect = kind;
+        self
+    }
+
     /// What the backend does once it heard a head, in place of what a decent one does.
     pub fn backend(mut self, steps: impl IntoIterator<Item = Step>) -> Row {
         self.backend = Part::Script(steps.into_iter().collect());
@@ -164,6 +171,37 @@ pub fn opening_with(dialect: Dialect, lines: &[&str]) -> Vec<u8> {
 /// A head of any kind: its first line, then its fields; `{TAG}` should stand in the target.
 pub fn request(first: &str, lines: &[&str]) -> Vec<u8> {
     super::support::head(first, lines)
+}
+
+/// An ordinary request, and an opening handshake in each dialect.
+pub const KINDS: [Option<Dialect>; 6] = [
+    None,
+    Some(Dialect::Hixie75),
+    Some(Dialect::Hixie76),
+    Some(Dialect::Hybi07),
+    Some(Dialect::Hybi10),
+    Some(Dialect::Rfc6455),
+];
+
+/// What a kind of request is called in a row's name.
+pub fn kind_name(kind: Option<Dialect>) -> String {
+    kind.map_or_else(|| "plain".to_owned(), |dialect| dialect.to_string())
+}
+
+/// A request of this kind, at a path with the row's mark, with these lines of any bytes behind the usual ones.
+pub fn asking(kind: Option<Dialect>, lines: &[&[u8]]) -> Vec<u8> {
+    let plain = || request(&format!("GET /{TAG} HTTP/1.1"), &["Host: tv.example:8080", "Origin: http://tv.example"]);
+    let mut bytes = kind.map_or_else(plain, opening);
+    let end = head_end(&bytes).expect("a whole head") - 2;
+    bytes.splice(end..end, lines.iter().flat_map(|line| [line, &b"\r\n"[..]].concat()));
+    bytes
+}
+
+/// `bytes` with the first `old` in them replaced.
+pub fn swapped(bytes: &[u8], old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> Vec<u8> {
+    let old = old.as_ref();
+    let at = memchr::memmem::find(bytes, old).expect("what is replaced is there");
+    [&bytes[..at], new.as_ref(), &bytes[at + old.len()..]].concat()
 }
 
 /// A backend's consent, as it should be.
