@@ -210,6 +210,19 @@ fn into_consents() -> Vec<Row> {
                 );
             }
         }
+        for (name, value) in [("latin-1", &b"a=\xe4"[..]), ("no-utf-8", b"a=\xff\xfe"), ("nothing", b"")] {
+            let field = [b"Set-Cookie: ", value].concat();
+            rows.push(
+                row(
+                    format!("injection/{name}-in-consents-cookie/{dialect}"),
+                    "2, 2.10: old WebKits fail on a value that is empty or no UTF-8; a backend's goes no further, or is refused",
+                )
+                .speaks(dialect)
+                .client([say(opening(dialect)), Step::HearHead])
+                .backend([say([start.as_bytes(), fields.as_bytes(), &field, b"\r\n\r\n"].concat())])
+                .safe([any([refused(&[500, 502, 503]), answered(101)]), never_hears([&field, &b"\r\n"[..]].concat())]),
+            );
+        }
         rows.push(
             row(
                 format!("injection/handshake-fields-in-consent/{dialect}"),
