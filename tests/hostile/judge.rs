@@ -369,6 +369,23 @@ pub fn gets(bytes: impl AsRef<[u8]>) -> Check {
     })
 }
 
+/// The backend heard this text, in any letter case, as the names of fields may be written.
+pub fn gets_in_any_case(text: &'static str) -> Check {
+    check(format!("the backend gets {text:?} in any case"), move |seen| {
+        seen.visits
+            .iter()
+            .any(|visit| contains(&visit.bytes.to_ascii_lowercase(), text.to_ascii_lowercase().as_bytes()))
+    })
+}
+
+/// The backend never hears this text, in whatever letter case.
+pub fn never_gets_in_any_case(text: &'static str) -> Check {
+    check(format!("the backend never gets {text:?} in any case"), move |seen| {
+        let text = text.to_ascii_lowercase();
+        seen.visits.iter().all(|visit| !contains(&visit.bytes.to_ascii_lowercase(), text.as_bytes()))
+    })
+}
+
 /// The backend never hears these bytes.
 pub fn never_gets(bytes: impl AsRef<[u8]>) -> Check {
     let bytes = bytes.as_ref().to_vec();

@@ -364,7 +364,7 @@ mod tests {
             ("206 Partial Content", stream, 502),
             ("101 Switching Protocols", stream, 502),
             ("300 Multiple Choices", stream, 300),
-            ("304 Not Modified", "", 304),
+            ("304 Not Modified", "", 502),
             ("401 Unauthorized", "WWW-Authenticate: Basic\r\n", 401),
             ("404 Not Found", stream, 404),
             ("426 Upgrade Required", "", 502),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use Step::HearHead;
+
 use crate::judge::*;
 use crate::row::*;
 use crate::support::{ALL, HYBI, TEXT, plain};
@@ -77,8 +79,6 @@ fn later() -> Vec<Row> {
     }
     rows
 }
-
-use Step::HearHead;
 
 fn refused_or_answered(status: u16) -> Check {
     let as_it_is = check(format!("the client hears {status} as a well framed answer"), move |seen| {
