@@ -23,7 +23,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use tokio::net::TcpListener;
@@ -52,6 +52,9 @@ struct Arguments {
     /// Prints the rows and what they expect
     #[arg(long)]
     list: bool,
+    /// Prints which rows took longest
+    #[arg(long)]
+    times: bool,
     /// How many run side by side
     #[arg(long, default_value_t = 24)]
     jobs: usize,
@@ -153,7 +156,7 @@ async fn run(arguments: &Arguments, rows: Vec<Row>) -> usize {
         let watch = Arc::clone(&watch);
         move || watch.run()
     });
-    let failed = perform(Arc::new(stage), rows, arguments.jobs).await;
+    let failed = perform(Arc::new(stage), rows, arguments).await;
     watch.stop();
     watching.join().expect("it only looks");
     if pid.is_none() {
@@ -162,7 +165,8 @@ async fn run(arguments: &Arguments, rows: Vec<Row>) -> usize {
     failed
 }
 
-async fn perform(stage: Arc<Stage>, rows: Vec<Row>, jobs: usize) -> usize {
+async fn perform(stage: Arc<Stage>, rows: Vec<Row>, arguments: &Arguments) -> usize {
+    let mut times = Vec::new();
     let mut families: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let mut tell = |row: &Row, verdict: Result<(), Vec<String>>| {
         let family = row.name.split('/').next().unwrap_or_default().to_owned();
@@ -177,23 +181,31 @@ async fn perform(stage: Arc<Stage>, rows: Vec<Row>, jobs: usize) -> usize {
         }
     };
     let (alone, together): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.alone);
-    let places = Arc::new(Semaphore::new(jobs.max(1)));
+    let places = Arc::new(Semaphore::new(arguments.jobs.max(1)));
     let mut running = JoinSet::new();
     for row in together {
         let (stage, places) = (Arc::clone(&stage), Arc::clone(&places));
         running.spawn(async move {
             let _place = places.acquire().await.expect("never closed");
+            let started = Instant::now();
             let verdict = stage.perform(&row).await;
-            (row, verdict)
+            (row, verdict, started.elapsed())
         });
     }
     while let Some(done) = running.join_next().await {
-        let (row, verdict) = done.expect("a row does not panic");
+        let (row, verdict, time) = done.expect("a row does not panic");
         tell(&row, verdict);
+        times.push((time, row.name));
     }
     for row in alone {
+        let started = Instant::now();
         let verdict = stage.perform(&row).await;
         tell(&row, verdict);
+        times.push((started.elapsed(), format!("{} (alone)", row.name)));
+    }
+    if arguments.times {
+        times.sort_unstable();
+        times.iter().rev().take(40).for_each(|(time, name)| println!("{time:>10.1?} {name}"));
     }
     let strays = stage.book.strays();
     if !strays.is_empty() {
