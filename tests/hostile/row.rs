@@ -206,3 +206,8 @@ pub fn say_plain(first: u8, payload: impl AsRef<[u8]>) -> Step {
 pub fn hear(bytes: impl AsRef<[u8]>) -> Step {
     Step::Hear(bytes.as_ref().to_vec())
 }
+
+/// Says these bytes one by one, with so many milliseconds before each.
+pub fn dripped(bytes: impl AsRef<[u8]>, ms: u64) -> Step {
+    Step::Drip(bytes.as_ref().to_vec(), Duration::from_millis(ms))
+}

@@ -55,7 +55,7 @@ fn deaf_at_a_stage(dialect: Dialect) -> Vec<Row> {
         named("before-the-backend-refuses", "9.1: a refusal that is not heard ends the connection in time")
             .client([say(opening(dialect))])
             .client(deaf_for(1500))
-            .backend([pause(300), say("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")])
+            .backend([pause(300), say("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")])
             .safe([refused(&[403]), backend_left()]),
         named("while-the-backend-closes", "9.4: who does not answer a close is let go after a short while")
             .opens(dialect)

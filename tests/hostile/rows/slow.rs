@@ -1,8 +1,6 @@
 //! Clients that take their time (dialects.md 11.8). A limit holds for the whole of what is waited for, not for each byte of
 //! it; but slowness alone is no offence.
 
-use std::time::Duration;
-
 use crate::frames::head_end;
 use crate::judge::*;
 use crate::row::*;
@@ -19,10 +17,6 @@ pub fn rows() -> Vec<Row> {
         rows.extend(frames(dialect));
     }
     rows
-}
-
-fn dripped(bytes: impl AsRef<[u8]>, ms: u64) -> Step {
-    Step::Drip(bytes.as_ref().to_vec(), Duration::from_millis(ms))
 }
 
 /// `bytes` in about so many pieces, with so much time before each.
