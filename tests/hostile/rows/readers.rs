@@ -204,7 +204,7 @@ fn patient() -> Vec<Row> {
 /// Refusals that nobody hears.
 fn refusals() -> Vec<Row> {
     let why = "11.8: one that is refused has a moment to read why, and no more";
-    let bad = request("GET /{TAG} HTTP/9.9", &["Host: tv.example"]);
+    let bad = request("GET /{TAG} HTTP/1.1", &["Host: tv.example", "Content-Length: x"]);
     vec![
         row("readers/deaf-to-a-refusal", why)
             .client([Step::Deaf, say(&bad), pause(1500), Step::Heed])
