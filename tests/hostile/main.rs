@@ -32,8 +32,11 @@ use tokio::task::JoinSet;
 
 use backend::Book;
 use memory::Watch;
-use row::Row;
+use row::{Beside, Row};
 use stage::Stage;
+
+/// How many of those run side by side that cost much.
+const FEW: usize = 6;
 
 /// Hostile clients and backends, and faults, against a proxy.
 #[derive(clap::Parser)]
@@ -56,7 +59,7 @@ struct Arguments {
     #[arg(long)]
     times: bool,
     /// How many run side by side
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = 48)]
     jobs: usize,
     /// How many seconds what must come may take
     #[arg(long, default_value_t = 10)]
@@ -165,7 +168,7 @@ async fn run(arguments: &Arguments, rows: Vec<Row>) -> usize {
     failed
 }
 
-async fn perform(stage: Arc<Stage>, rows: Vec<Row>, arguments: &Arguments) -> usize {
+async fn perform(stage: Arc<Stage>, mut rows: Vec<Row>, arguments: &Arguments) -> usize {
     let mut times = Vec::new();
     let mut families: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let mut tell = |row: &Row, verdict: Result<(), Vec<String>>| {
@@ -180,28 +183,24 @@ async fn perform(stage: Arc<Stage>, rows: Vec<Row>, arguments: &Arguments) -> us
             }
         }
     };
-    let (alone, together): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.alone);
-    let places = Arc::new(Semaphore::new(arguments.jobs.max(1)));
-    let mut running = JoinSet::new();
-    for row in together {
-        let (stage, places) = (Arc::clone(&stage), Arc::clone(&places));
-        running.spawn(async move {
-            let _place = places.acquire().await.expect("never closed");
-            let started = Instant::now();
-            let verdict = stage.perform(&row).await;
-            (row, verdict, started.elapsed())
-        });
-    }
-    while let Some(done) = running.join_next().await {
-        let (row, verdict, time) = done.expect("a row does not panic");
-        tell(&row, verdict);
-        times.push((time, row.name));
-    }
-    for row in alone {
-        let started = Instant::now();
-        let verdict = stage.perform(&row).await;
-        tell(&row, verdict);
-        times.push((started.elapsed(), format!("{} (alone)", row.name)));
+    for (beside, jobs) in [(Beside::Many, arguments.jobs), (Beside::Few, arguments.jobs.min(FEW)), (Beside::Nobody, 1)]
+    {
+        let places = Arc::new(Semaphore::new(jobs.max(1)));
+        let mut running = JoinSet::new();
+        for row in rows.extract_if(.., |row| row.beside == beside) {
+            let (stage, places) = (Arc::clone(&stage), Arc::clone(&places));
+            running.spawn(async move {
+                let _place = places.acquire().await.expect("never closed");
+                let started = Instant::now();
+                let verdict = stage.perform(&row).await;
+                (row, verdict, started.elapsed())
+            });
+        }
+        while let Some(done) = running.join_next().await {
+            let (row, verdict, time) = done.expect("a row does not panic");
+            tell(&row, verdict);
+            times.push((time, row.name));
+        }
     }
     if arguments.times {
         times.sort_unstable();

@@ -62,6 +62,14 @@ impl Part {
     }
 }
 
+/// What may run beside a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    Many,
+    Few,
+    Nobody,
+}
+
 /// One attack or fault.
 pub struct Row {
     /// `family/what-is-done`, and where it is done by several dialects, `/dialect`.
@@ -76,8 +84,8 @@ pub struct Row {
     pub backend: Part,
     /// What must hold in the end, all of it.
     pub safe: Vec<Check>,
-    /// Whether nothing else may run beside it: what reaches the backend has no mark, or memory is looked at closely.
-    pub alone: bool,
+    /// What may run beside it.
+    pub beside: Beside,
 }
 
 /// A new row. `why` says what is attempted, what is safe, and the section that says so.
@@ -89,7 +97,7 @@ pub fn row(name: impl Into<String>, why: &'static str) -> Row {
         client: Vec::new(),
         backend: Part::Decent,
         safe: Vec::new(),
-        alone: false,
+        beside: Beside::Many,
     }
 }
 
@@ -141,9 +149,17 @@ impl Row {
         self
     }
 
-    /// Nothing else may run beside it.
+    /// Nothing else may run beside it: what reaches the backend has no mark, or is said on a connection that others use.
     pub fn alone(mut self) -> Row {
-        self.alone = true;
+        self.beside = Beside::Nobody;
+        self
+    }
+
+    /// Few may run beside it: its point is how much memory or work it costs.
+    pub fn heavy(mut self) -> Row {
+        if self.beside == Beside::Many {
+            self.beside = Beside::Few;
+        }
         self
     }
 }
@@ -259,4 +275,9 @@ pub fn answers_close(dialect: Dialect, code: u16) -> Vec<Step> {
 /// A backend's last steps: it waits until it is told a close of a code alone, and ends, so that nobody waits for it.
 pub fn leaves_once_told() -> [Step; 2] {
     [hear(b"\x88\x82"), Step::Finish]
+}
+
+/// Says these bytes one by one, with so many milliseconds before each.
+pub fn dripped(bytes: impl AsRef<[u8]>, ms: u64) -> Step {
+    Step::Drip(bytes.as_ref().to_vec(), Duration::from_millis(ms))
 }

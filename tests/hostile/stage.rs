@@ -13,7 +13,7 @@ use super::frames::head_end;
 use super::judge::Seen;
 use super::line::Line;
 use super::memory::Watch;
-use super::row::{Row, Step, TAG};
+use super::row::{Beside, Row, Step, TAG};
 use super::support::{Dialect, opening};
 
 /// The path of an ordinary client that looks whether others are still served.
@@ -45,14 +45,14 @@ impl Stage {
         let running = Arc::new(Running {
             tag: tag.clone(),
             part: row.backend.clone(),
-            alone: row.alone,
+            alone: row.beside == Beside::Nobody,
             visits: Mutex::default(),
         });
         self.book.open(&running);
         let mut verdict = self.judged(row, &running).await;
         self.book.close(&tag);
         // Not before: what has no mark would be this row's.
-        if row.alone
+        if row.beside != Beside::Many
             && let Err(unserved) = self.bystander().await
         {
             verdict = Err(verdict.err().into_iter().flatten().chain([unserved]).collect());

@@ -317,7 +317,7 @@ fn endless() -> Vec<Row> {
                 } else {
                     any([bad_gateway(), hears_a_torso()])
                 }])
-                .alone(),
+                .heavy(),
             );
         }
     }

@@ -273,7 +273,7 @@ fn floods() -> Vec<Row> {
                     .client([Step::Pour(bytes.clone(), 2 << 20), Step::Finish])
                     .backend([consent()])
                     .safe([ended(), backend_left(), gets_messages(&[])])
-                    .alone(),
+                    .heavy(),
             );
         }
     }
@@ -286,7 +286,7 @@ fn floods() -> Vec<Row> {
                     .opens(dialect)
                     .backend([consent()].into_iter().chain(deaf).chain([flood, Step::Finish]))
                     .safe([ended(), hears_messages(&[])])
-                    .alone(),
+                    .heavy(),
             );
         }
     }
@@ -387,7 +387,7 @@ fn closing_badly() -> Vec<Row> {
             .client([bye()])
             .backend([consent(), hear(b"\x88\x82"), Step::Pour(plain(TEXT, [b'a'; 1000]).repeat(60), 256 << 20)])
             .safe([ended(), backend_left()])
-            .alone(),
+            .heavy(),
         );
         rows.push(
             row(format!("control/close-inside-a-message/{dialect}"), "6.6: what was begun is never completed")

@@ -157,7 +157,7 @@ fn floods() -> Vec<Row> {
                 .client([say(opening(dialect)), Step::Pour(said(dialect, "a".repeat(60_000)), 64 << 20)])
                 .backend(steps)
                 .safe([ended(), not_opened(), any([only_a_head(), untouched()])])
-                .alone(),
+                .heavy(),
             );
         }
     }

@@ -299,7 +299,7 @@ fn floods() -> Vec<Row> {
                 // One that only listens: reading frames again and again would take longer than relaying them.
                 .backend([consent()])
                 .safe([ended(), gets_messages(&[]), backend_left()])
-                .alone(),
+                .heavy(),
         );
     }
     for dialect in ALL {
@@ -314,7 +314,7 @@ fn floods() -> Vec<Row> {
                     Step::Finish,
                 ])
                 .safe([ended(), any([hears_messages(&["ab"]), all([hears_messages(&[]), backend_told(&[])])])])
-                .alone(),
+                .heavy(),
         );
     }
     rows

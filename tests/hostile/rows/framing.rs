@@ -302,7 +302,7 @@ fn endless() -> Vec<Row> {
             )
             .client([chunked(start), Step::Pour(flood.repeat(4096).into_bytes(), 32 << 20), Step::Finish])
             .safe([ended(), completes_nothing()])
-            .alone(),
+            .heavy(),
         );
     }
     rows

@@ -202,7 +202,7 @@ fn oversized() -> Vec<Row> {
             )
             .client([say(start), Step::Pour(flood.repeat(2048).into_bytes(), 64 << 20)])
             .safe([any([turned_away(), cut_short()]), untouched()])
-            .alone(),
+            .heavy(),
         );
     }
     rows

@@ -157,7 +157,7 @@ fn endless() -> Vec<Row> {
                     .client([say(first), Step::Pour(more, 64 << 20)])
                     .backend([consent(), hear(b"\x88\x82"), say_plain(CLOSE, status(1001, "")), Step::Finish])
                     .safe([ended(), backend_left(), gets_messages(&[])])
-                    .alone(),
+                    .heavy(),
             );
         }
         let beyond = "a".repeat((1 << 20) + 1);
@@ -170,7 +170,7 @@ fn endless() -> Vec<Row> {
             .client([say(said(dialect, beyond))])
             .backend([consent(), hear(b"\x88\x82"), say_plain(CLOSE, status(1001, "")), Step::Finish])
             .safe([failed(&[])])
-            .alone(),
+            .heavy(),
         );
         rows.push(
             row(format!("hixie/empty-texts-without-end/{dialect}"), "11.8: they pass, and cost no memory")
@@ -178,7 +178,7 @@ fn endless() -> Vec<Row> {
                 .client([Step::Pour(b"\0\xff".repeat(1000), 40_000), Step::Finish])
                 .backend([consent()])
                 .safe([ended(), backend_left()])
-                .alone(),
+                .heavy(),
         );
     }
     rows

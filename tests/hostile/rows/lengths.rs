@@ -119,7 +119,7 @@ fn too_large_in_pieces() -> Vec<Row> {
                     .client([say_masked(FIRST, "a"), Step::Pour(piece, 3 << 20)])
                     .backend(listening())
                     .safe([told(too_big(dialect)), any([backend_told(&[1001]), backend_cut_off()]), gets_messages(&[])])
-                    .alone(),
+                    .heavy(),
             );
         }
         let just = [masked(FIRST, vec![b'a'; MOST]), masked(LAST, "b")].concat();
@@ -129,7 +129,7 @@ fn too_large_in_pieces() -> Vec<Row> {
                 .client([say(just)])
                 .backend(listening())
                 .safe([told(too_big(dialect)), any([backend_told(&[1001]), backend_cut_off()]), gets_messages(&[])])
-                .alone(),
+                .heavy(),
         );
     }
     rows
@@ -154,7 +154,7 @@ fn too_large_from_the_backend() -> Vec<Row> {
                     .client(answers_close(dialect, 1001))
                     .backend([consent()].into_iter().chain(steps).chain(leaves_once_told()))
                     .safe([backend_told(&[1009]), any([told(&[1001]), cut_off()]), hears_messages(&[])])
-                    .alone(),
+                    .heavy(),
             );
         }
         let binary = announced(BINARY, (1 << 63) - 1);
@@ -189,7 +189,7 @@ fn as_large_as_allowed() -> Vec<Row> {
                         seen.backend_messages().iter().map(Vec::len).eq([MOST])
                     }),
                 ])
-                .alone(),
+                .heavy(),
         );
         rows.push(
             row(format!("lengths/backend-as-much-as-allowed/{dialect}"), why)
@@ -202,7 +202,7 @@ fn as_large_as_allowed() -> Vec<Row> {
                         false => hybi(seen.stream()).iter().map(|frame| frame.payload.len()).sum::<usize>() == MOST,
                     }),
                 ])
-                .alone(),
+                .heavy(),
         );
     }
     rows

@@ -55,7 +55,7 @@ fn deaf_at_a_stage(dialect: Dialect) -> Vec<Row> {
         named("before-the-backend-refuses", "9.1: a refusal that is not heard ends the connection in time")
             .client([say(opening(dialect))])
             .client(deaf_for(1500))
-            .backend([pause(300), say("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")])
+            .backend([pause(300), say("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")])
             .safe([refused(&[403]), backend_left()]),
         named("while-the-backend-closes", "9.4: who does not answer a close is let go after a short while")
             .opens(dialect)
@@ -111,7 +111,7 @@ fn broken(dialect: Dialect) -> Vec<u8> {
 /// One end speaks without end, and the other does not hear.
 fn floods(dialect: Dialect) -> Vec<Row> {
     let bounded = "9.6, 11.8: who takes nothing slows the sender and is given up in time; nothing piles up";
-    let named = |name: &str| row(format!("readers/{name}/{dialect}"), bounded).opens(dialect).alone();
+    let named = |name: &str| row(format!("readers/{name}/{dialect}"), bounded).opens(dialect).heavy();
     let from_backend = || pour(plain(TEXT, "0123456789abcdef".repeat(100)));
     let from_client = || pour(said(dialect, "0123456789abcdef".repeat(100)));
     let mut rows = vec![
@@ -184,7 +184,7 @@ fn patient() -> Vec<Row> {
                 .client(sips())
                 .backend([consent(), Step::Pour(plain(TEXT, "x".repeat(16 << 10)), ALL_OF_IT)])
                 .safe([answered(101), hears_all(), stays()])
-                .alone()
+                .heavy()
         })
         .collect();
     rows.push(
@@ -196,7 +196,7 @@ fn patient() -> Vec<Row> {
                 Step::Pour(b"0123456789abcdef".repeat(1 << 10), ALL_OF_IT),
             ])
             .safe([answered(200), hears_all()])
-            .alone(),
+            .heavy(),
     );
     rows
 }
@@ -204,7 +204,7 @@ fn patient() -> Vec<Row> {
 /// Refusals that nobody hears.
 fn refusals() -> Vec<Row> {
     let why = "11.8: one that is refused has a moment to read why, and no more";
-    let bad = request("GET /{TAG} HTTP/9.9", &["Host: tv.example"]);
+    let bad = request("GET /{TAG} HTTP/1.1", &["Host: tv.example", "Content-Length: x"]);
     vec![
         row("readers/deaf-to-a-refusal", why)
             .client([Step::Deaf, say(&bad), pause(1500), Step::Heed])
@@ -212,11 +212,11 @@ fn refusals() -> Vec<Row> {
         row("readers/refused-and-goes-on", why)
             .client([say(&bad), Step::Pour("x".repeat(16 << 10).into_bytes(), FLOOD)])
             .safe([not_opened(), ended(), untouched()])
-            .alone(),
+            .heavy(),
         row("readers/refused-deaf-and-goes-on", why)
             .client([Step::Deaf, say(&bad), Step::Pour("x".repeat(16 << 10).into_bytes(), FLOOD), Step::Heed])
             .safe([not_opened(), ended(), untouched()])
-            .alone(),
+            .heavy(),
         row("readers/refused-and-drips-on", why)
             .client([say(&bad), Step::Drip(vec![b'x'; 400], Duration::from_millis(10))])
             .safe([not_opened(), ended(), untouched()]),
@@ -228,7 +228,7 @@ fn refusals() -> Vec<Row> {
         .client([say(opening(Dialect::Rfc6455)), pour(said(Dialect::Rfc6455, "x".repeat(1 << 10)))])
         .backend([])
         .safe([refused_or_reset(), only_a_head()])
-        .alone(),
+        .heavy(),
     ]
 }
 
@@ -250,7 +250,7 @@ fn ordinary_requests() -> Vec<Row> {
                 Step::Pour(block.clone(), FLOOD),
             ])
             .safe([answered(200), ended(), never_hears_all(), backend_left()])
-            .alone(),
+            .heavy(),
         row("readers/a-deaf-backend/http", bounded)
             .client([
                 say(request("POST /{TAG} HTTP/1.1", &["Host: tv.example", &format!("Content-Length: {FLOOD}")])),
@@ -258,6 +258,6 @@ fn ordinary_requests() -> Vec<Row> {
             ])
             .backend([Step::Deaf])
             .safe([ended()])
-            .alone(),
+            .heavy(),
     ]
 }

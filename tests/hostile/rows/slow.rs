@@ -1,8 +1,6 @@
 //! Clients that take their time (dialects.md 11.8). A limit holds for the whole of what is waited for, not for each byte of
 //! it; but slowness alone is no offence.
 
-use std::time::Duration;
-
 use crate::frames::head_end;
 use crate::judge::*;
 use crate::row::*;
@@ -19,10 +17,6 @@ pub fn rows() -> Vec<Row> {
         rows.extend(frames(dialect));
     }
     rows
-}
-
-fn dripped(bytes: impl AsRef<[u8]>, ms: u64) -> Step {
-    Step::Drip(bytes.as_ref().to_vec(), Duration::from_millis(ms))
 }
 
 /// `bytes` in about so many pieces, with so much time before each.
@@ -98,7 +92,7 @@ fn heads(dialect: Dialect) -> Vec<Row> {
             .client([dripped(&head, 15)])
             .safe([turned_away_even_by_reset(), untouched()]),
         row(format!("slow/a-head-in-ten-pieces/{dialect}"), too_slow)
-            .client(pieces(&head, 10, 180))
+            .client(pieces(&head, 10, 350))
             .safe([turned_away_even_by_reset(), untouched()]),
         row(format!("slow/a-head-that-stops/{dialect}"), too_slow)
             .client([say(&head[..head.len() - 2])])
@@ -195,7 +189,7 @@ fn crowds() -> Vec<Row> {
                 .client([Step::Crowd(300, bytes.into_bytes()), say(opening(Dialect::Rfc6455)), Step::HearHead])
                 .client([say(said(Dialect::Rfc6455, "hello"))])
                 .safe([answered(101), gets_messages(&[b"hello"]), requests(1), stays()])
-                .alone()
+                .heavy()
         })
         .collect()
 }

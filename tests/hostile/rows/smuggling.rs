@@ -238,7 +238,7 @@ fn heads_before_consent() -> Vec<Row> {
             .client([say(opening(crate::support::Dialect::Rfc6455)), HearHead])
             .backend([Step::Pour(interim.repeat(400).into_bytes(), 64 << 20)])
             .safe([refused(&[])])
-            .alone(),
+            .heavy(),
         );
     }
     rows
