@@ -425,7 +425,7 @@ impl Conversation {
         let max = self.max_message;
         let leg = self.leg(side);
         leg.size = if chunk.opens.is_some() { 0 } else { leg.size } + chunk.payload.len() as u64;
-        // What a frame announces counts at once, so that no part of it goes out.
+        // What a frame announces counts at once, so that no part of it goes out; text that is mended announces nothing.
         if max.is_some_and(|max| leg.size.saturating_add(chunk.rest.owed()) > max) {
             return self.broke(side, ProtocolError::ExceededMessageLimit, out, keys);
         }
