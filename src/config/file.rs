@@ -98,7 +98,9 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Config, Faults> {
     let config = match DeTable::parse(text) {
         Ok(document) => reader.document(document.get_ref()),
         Err(error) => {
-            let line = reader.line(error.span().map_or(0, |span| span.start));
+            // What the end of the file cuts short is told of behind it, where nobody finds a line to look at.
+            let last = text.lines().count().max(1);
+            let line = reader.line(error.span().map_or(0, |span| span.start)).min(last);
             let found = text.lines().nth(line - 1).unwrap_or_default();
             return Err(reader.fault(line, String::new(), None, not_toml(error.message(), found)).into());
         }

@@ -134,6 +134,7 @@ fn text_that_is_no_toml_is_one_fault_with_its_line() {
         ("listen = [\"a\" \"b\"]", 1, "comma", "comma"),
         ("listen = [\"a\",\n", 1, "`listen = [\"a\",`", "bracket at its end"),
         ("a = 1\nb = \"x\nc = 1", 2, "`b = \"x`", "put a quote at the end"),
+        ("a = \"\"\" x\nb = 1\n", 2, "multi-line", "put a quote at the end"),
         ("a = \"C:\\quo\"", 1, "escape", "\\\\"),
         ("\u{1b}[2J", 1, "`?[2J`", "KEY = VALUE"),
         ("head: 10s", 1, "`head: 10s`", "KEY = VALUE"),
