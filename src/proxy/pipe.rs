@@ -140,11 +140,11 @@ impl Pipe {
         Ok(done > 0)
     }
 
-    /// Is done with the connection. A peer that told its end is told ours, if that can be said at once: without it, in TLS,
+    /// Is done with the connection. In TLS a peer that told its end is told ours, if that can be said at once: without it,
     /// whatever it heard last may have been cut (RFC 8446 §6.1).
     pub fn part(&mut self, cx: &mut Context<'_>) {
-        let silent = self.shut || self.is_waiting();
-        if let Some(stream) = self.stream.as_mut().filter(|_| self.told_end && !silent) {
+        let owes = self.told_end && !self.shut && !self.is_waiting();
+        if let Some(stream) = self.stream.as_mut().filter(|stream| owes && stream.is_encrypted()) {
             // Whether it still listens does not matter.
             let _ = Pin::new(stream).poll_shutdown(cx);
         }

@@ -36,6 +36,11 @@ impl Stream {
         }
     }
 
+    /// Whether it goes over TLS.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self, Stream::Dialled(_) | Stream::Accepted(_))
+    }
+
     /// Writes all of it, and what TLS would keep back.
     ///
     /// # Errors
