@@ -28,7 +28,10 @@ pub fn plainly(stream: &[u8], form: Form) -> (Vec<String>, String, Option<u64>) 
             "data" => data.extend([value, "\n"]),
             "event" => name = value.to_owned(),
             "id" if !value.contains('\0') => id = value.to_owned(),
-            "retry" if value.chars().all(|c| c.is_ascii_digit()) => retry = value.parse().ok().or(retry),
+            // A number that no machine counts to is as long as any.
+            "retry" if !value.is_empty() && value.chars().all(|c| c.is_ascii_digit()) => {
+                retry = Some(value.parse().unwrap_or(u64::MAX));
+            }
             _ => {}
         }
     }
