@@ -161,6 +161,14 @@ impl Arrival {
         Arrival { client, local, own_tls: None, preamble: preamble.map(Box::new) }
     }
 
+    /// Whether a header of this name goes on as it came. Beside those that we write ourselves there are more of the kind,
+    /// `X-Forwarded-User` or `-Prefix`: backends believe them all, so only a front that is trusted may say them.
+    pub fn may_pass(&self, name: &str, trusted: &[IpNet]) -> bool {
+        const KIND: &str = "X-Forwarded-";
+        let is_kind = name.get(..KIND.len()).is_some_and(|start| http::is_alike(start, KIND));
+        !is_claim(name) && (!is_kind || is_in(trusted, self.client.ip()))
+    }
+
     /// Whether [`Arrival::client`] uses TLS. The preamble's sender knows it, if it says so: TLS that ended here was
     /// spoken by that sender, unless it passed it on unopened, and then it says nothing.
     pub fn is_encrypted(&self) -> bool {

@@ -22,6 +22,9 @@
 //! It owns no socket, no clock, no randomness. The shell asks [`Conversation::finish`] what to do with each stream, keeps
 //! the time, and says when it is over ([`Conversation::expired`]).
 
+mod cause;
+
+pub use self::cause::{Cause, Lost};
 use crate::event::{Chunk, Close, Closing, Codec, Event, Keys, ProtocolError, Rest, Resume, Undeliverable, code};
 
 /// One end of the connection through the proxy.
@@ -85,85 +88,6 @@ pub enum Finish {
     Flush,
     /// Drop the stream, whatever is still unwritten.
     Drop,
-}
-
-/// What ended the conversation first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// A side closed, with this code if it gave one.
-    Closed(Side, Option<u16>),
-    /// A side's stream ended without a close.
-    Ended(Side),
-    /// A side broke a rule.
-    Broke(Side, ProtocolError),
-    /// A side sent binary data, for which the other has no words.
-    Binary(Side),
-    /// A side sent a message, and the other only speaks.
-    OneWay(Side),
-    /// A stream that was to be resumed could not be.
-    GaveUp(Lost),
-    /// The proxy is shutting down.
-    GoingAway,
-    /// Neither side said anything for too long.
-    Idle,
-    /// A side took nothing for too long.
-    Stalled(Side),
-    /// A side did not answer a close in time.
-    Unanswered(Side),
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Cause::Closed(side, Some(code)) => write!(f, "{side} closed with {code}"),
-            Cause::Closed(side, None) => write!(f, "{side} closed"),
-            Cause::Ended(side) => write!(f, "{side} ended its stream"),
-            Cause::Broke(side, rule) => write!(f, "{side} {rule}"),
-            Cause::Binary(side) => write!(f, "{side} sent binary data, which the other side's dialect cannot carry"),
-            Cause::OneWay(side) => write!(f, "{side} sent a message, and the route has no send"),
-            Cause::GaveUp(lost) => lost.fmt(f),
-            Cause::GoingAway => f.write_str("hybridge is shutting down"),
-            Cause::Idle => f.write_str("idle for timeouts.idle"),
-            Cause::Stalled(side) => write!(f, "{side} took no bytes for timeouts.stall"),
-            Cause::Unanswered(side) => write!(f, "{side} did not answer the close within timeouts.close"),
-        }
-    }
-}
-
-/// Why an upstream is given up that speaks an event stream, or hears messages one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// It was away for too long.
-    Away,
-    /// It has nothing more to say.
-    Done,
-    /// It does not take up where it left off.
-    Refused,
-    /// It did not take a message.
-    Unsent,
-}
-
-impl Lost {
-    /// The close code that tells the client so.
-    pub fn close_code(self) -> u16 {
-        match self {
-            Lost::Away => code::TRY_AGAIN,
-            // Not to be asked again is what the upstream wants.
-            Lost::Done => code::NORMAL,
-            Lost::Refused | Lost::Unsent => code::INTERNAL_ERROR,
-        }
-    }
-}
-
-impl std::fmt::Display for Lost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Lost::Away => "upstream stayed away for longer than reconnect allows",
-            Lost::Done => "upstream has no more events",
-            Lost::Refused => "upstream refused to resume its events",
-            Lost::Unsent => "upstream did not take a message",
-        })
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,15 +194,32 @@ impl Conversation {
     /// Takes what `side` says off the front of `input` and appends what follows from it to `out`. What is left must be
     /// offered again, in front of what comes next.
     pub fn hears(&mut self, side: Side, input: &mut &[u8], out: &mut Output, keys: &mut dyn Keys) {
+        self.hears_until(side, usize::MAX, input, out, keys);
+    }
+
+    /// As [`Conversation::hears`], but pauses behind the message with which the other side is to be told `enough` bytes; true
+    /// if it has. What is left may then hold more that could be heard at once.
+    pub fn hears_until(
+        &mut self,
+        side: Side,
+        enough: usize,
+        input: &mut &[u8],
+        out: &mut Output,
+        keys: &mut dyn Keys,
+    ) -> bool {
         while self.leg(side).heard == Heard::Open {
             match self.leg(side).codec.decode(input) {
                 Ok(Some(event)) => self.relay(side, &event, out, keys),
-                Ok(None) => return,
+                Ok(None) => return false,
                 Err(rule) => self.broke(side, rule, out, keys),
+            }
+            if !self.leg(side).speaking && out.to(side.other()).len() >= enough {
+                return true;
             }
         }
         // After a close or a broken rule nothing more counts.
         *input = &[];
+        false
     }
 
     /// The stream of `side` has ended; `reset`, or else it still takes what is written.

@@ -4,7 +4,7 @@
 //! upstream answered. Whoever carries the bytes (the proxy's sockets, or a recorded conversation) calls them again
 //! with more until they have an answer.
 
-use crate::arrival::{Arrival, BadClaim, Facts, is_claim};
+use crate::arrival::{Arrival, BadClaim, Facts};
 use crate::config::{Config, Forwarded, Limits, Route};
 use crate::conversation::Conversation;
 use crate::dialect::Dialect;
@@ -89,7 +89,7 @@ pub fn introduce(
     route.public_url.overrule(&mut facts);
     let told = arrival.outgoing(&facts, &fields, headers);
     let told = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    opening.replace(&is_claim, told).expect("addresses and hosts can stand in a head");
+    opening.replace(&|name| !arrival.may_pass(name, trusted), told).expect("addresses and hosts can stand in a head");
     (facts, bad)
 }
 

@@ -7,7 +7,8 @@ use super::{Arrival, Believed, Facts, ForwardedHeader, claims, own_port, split_p
 use crate::http::{self, Fields};
 
 impl Arrival {
-    /// The headers of these kinds for a backend. They take the place of all for which [`super::is_claim`] holds.
+    /// The headers of these kinds for a backend. They take the place of all that may not pass
+    /// ([`Arrival::may_pass`]).
     ///
     /// Lists that were believed go on, with the peer at their end; all others begin with what is known. Where there is
     /// one value to give, it is the client's own: backends read the first and know nothing of the fronts.

@@ -107,33 +107,26 @@ impl Route {
     /// Whether the backend may take the target for one of another route, because it reads paths less literally, and not
     /// everybody may use that route. `routes` stand in the order in which they are tried.
     ///
-    /// Both may lead to the same backend, which would serve `//admin`, `/%61dmin` or `/x/../admin` as `/admin`: taken by
-    /// a route for all that is left over, they would go around the rules of the route for `/admin`.
+    /// Both may lead to the same backend, which would serve `//admin`, `/%61dmin`, `/ADMIN` or `/x/../admin` as `/admin`:
+    /// taken by a route for all that is left over, they would go around the rules of the route for `/admin`.
     pub(super) fn evades(&self, routes: &[Route], host: &str, target: &str) -> bool {
-        let (authority, target) = split_target(target);
-        let path = target.split(['?', '#']).next().unwrap_or_default();
-        if is_unambiguous(path) || !routes.iter().any(Route::is_restricted) {
+        if !routes.iter().any(Route::is_restricted) {
             return false;
         }
+        let (authority, target) = split_target(target);
+        let path = target.split(['?', '#']).next().unwrap_or_default();
         let served = routes.iter().filter(|route| route.serves(authority, host));
         let served: Vec<(&Route, Vec<String>)> = served.map(|route| (route, segments(&route.path))).collect();
         let is_forbidden = |read: &[String]| {
             let meant = served.iter().find(|(_, path)| read.starts_with(path));
-            meant.is_some_and(|(route, _)| route.is_restricted() && route.name != self.name)
+            meant.is_some_and(|(route, _)| route.is_restricted() && route.name != self.name && !self.is_twin(route))
         };
-        let mut read = Vec::new();
-        for segment in segments(path) {
-            if segment == ".." {
-                // Not everybody resolves it.
-                if is_forbidden(&read) {
-                    return true;
-                }
-                read.pop();
-            } else {
-                read.push(segment);
-            }
-        }
-        is_forbidden(&read)
+        std::iter::once(path).chain(behind_authority(path)).any(|path| passes(path, is_forbidden))
+    }
+
+    /// Whether the two paths are one but for their letter case: whoever writes both means two.
+    fn is_twin(&self, other: &Route) -> bool {
+        self.path != other.path && self.path.to_lowercase() == other.path.to_lowercase()
     }
 
     fn is_restricted(&self) -> bool {
@@ -249,14 +242,33 @@ fn host_of(authority: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Whether every backend reads the path alike.
-fn is_unambiguous(path: &str) -> bool {
-    !path.contains(['%', ';', '\\']) && !path.contains("//") && !path.contains("/.")
+/// What is left of a path that begins with two slashes where a backend reads it as a URL without its scheme: `/admin` of
+/// `//x/admin`. Many do, by handing it to their language's parser of URLs.
+fn behind_authority(path: &str) -> Option<&str> {
+    const SLASHES: [char; 2] = ['/', '\\'];
+    let rest = path.strip_prefix('/').filter(|rest| rest.starts_with(SLASHES))?.trim_start_matches(SLASHES);
+    rest.find(SLASHES).map(|end| &rest[end..])
 }
 
-/// The segments of a path as backends read it that decode it, count slashes in a row as one, and cut segments at a `;`.
+/// Whether any place is `forbidden` that a path leads to or through: not every backend resolves the `..` behind it.
+fn passes(path: &str, forbidden: impl Fn(&[String]) -> bool) -> bool {
+    let mut read = Vec::new();
+    for segment in segments(path) {
+        if segment != ".." {
+            read.push(segment);
+        } else if forbidden(&read) {
+            return true;
+        } else {
+            read.pop();
+        }
+    }
+    forbidden(&read)
+}
+
+/// The segments of a path as backends read it that decode it, heed no letter case, count slashes in a row as one, and cut
+/// segments at a `;`.
 fn segments(path: &str) -> Vec<String> {
-    let plain = decoded(path).replace('\\', "/");
+    let plain = decoded(path).replace('\\', "/").to_lowercase();
     let segments = plain.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
     segments.filter(|segment| !segment.is_empty() && *segment != ".").map(str::to_owned).collect()
 }

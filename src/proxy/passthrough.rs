@@ -21,7 +21,7 @@ use super::servers::pool::{self, Pool, Unanswered};
 use super::servers::{Group, Guest, Lease, Seeker, Servers};
 use super::stream::Stream;
 use crate::access;
-use crate::arrival::{Arrival, is_claim};
+use crate::arrival::Arrival;
 use crate::config::{Config, Route};
 use crate::handshake::nowhere;
 use crate::http::{Field, Fields, Refusal};
@@ -194,7 +194,9 @@ async fn forward(request: Request<Incoming>, client: &Client) -> Passing {
     let cookies = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let order = group.order(&Seeker::new(route, guest.clone(), target, cookies));
     // The auth server is asked at opening handshakes alone, but nobody may speak for it here either.
-    parts.headers = end_to_end(&parts.headers, |name| !access::is_granted(route, name) && !is_claim(name));
+    let trusted = &client.config.forwarded.trusted;
+    let may = |name: &str| !access::is_granted(route, name) && client.arrival.may_pass(name, trusted);
+    parts.headers = end_to_end(&parts.headers, may);
     parts.headers.extend(told);
     parts.uri = uri;
     parts.version = Version::HTTP_11;

@@ -166,10 +166,15 @@ fn another_spelling_of_a_path_does_not_go_around_the_rules_of_its_route() {
         [[route]]\nname = \"admin\"\npath = \"/admin\"\nupstream = \"ws://b\"\nclients = [\"10.0.0.0/8\"]\n\
         [[route]]\nname = \"help\"\npath = \"/admin/help\"\nupstream = \"ws://b\"\n\
         [[route]]\nname = \"chat\"\npath = \"/caf%C3%A9\"\nupstream = \"ws://b\"\norigins = [\"null\"]\n\
+        [[route]]\nname = \"twin\"\npath = \"/Twin\"\nupstream = \"ws://b\"\n\
+        [[route]]\nname = \"kept\"\npath = \"/twin\"\nupstream = \"ws://b\"\norigins = [\"null\"]\n\
         [[route]]\nname = \"open\"\npath = \"/open\"\nupstream = \"ws://b\"\n";
     let config = config(text);
     let rows = [
         ("/admin/x", Some("admin")),
+        ("/admin/X", Some("admin")),
+        ("/Twin/x", Some("twin")),
+        ("/twin/x", Some("kept")),
         ("/admin/a%20b;c", Some("admin")),
         ("/admin/help", Some("help")),
         ("/admin/help//x", Some("help")),
@@ -194,7 +199,18 @@ fn another_spelling_of_a_path_does_not_go_around_the_rules_of_its_route() {
         ("/admin/..", None),
         ("/admin/help/..", None),
         ("/admin/help/%2e%2e/x", None),
+        // For Express and ASP.NET these are the same path; for whoever parses them as URLs the first name is a host.
+        ("/ADMIN", None),
+        ("/Admin/Help", Some("rest")),
+        ("//x/admin", None),
+        ("///x//Admin/y", None),
+        ("/\\x\\admin", None),
+        ("//x/y/../admin?z", None),
+        ("//admin.example/x", Some("rest")),
+        ("//x/open", Some("rest")),
+        ("//x", Some("rest")),
         ("/caf%c3%a9", None),
+        ("/caf\u{e9}", None),
         ("/caf\u{e9}/%20", None),
         ("http://tv.example//admin", None),
     ];

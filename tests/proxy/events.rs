@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hybridge::config::{Config, SendFailure, SendTo, Upstream};
+use hybridge::dialect::sse::Form;
 
 use crate::support::*;
 
@@ -436,6 +437,24 @@ fn an_event_above_the_limit_ends_the_connection() {
     stream.try_say(&[b"data: ".to_vec(), b"x".repeat(1019)].concat());
     client.hears(plain(CLOSE, status(1001, "")));
     stream.rest_or_reset();
+}
+
+#[test]
+fn a_few_bytes_that_make_long_messages_are_told_as_fast_as_they_are_taken() {
+    const ID: usize = 100 << 10;
+    const EVENTS: usize = 2000;
+    let stage = stage(|config| config.routes[0].events.message = Form::Json);
+    let (mut client, mut stream) = open(&stage, Dialect::Rfc6455);
+    stream.say([b"id: ".to_vec(), b"x".repeat(ID), b"\n\n".to_vec()].concat());
+    stream.say("data\n\n".repeat(EVENTS));
+    // All of it was read at once, and would be 200 MB for a client that takes none; others are served meanwhile.
+    let mut other = stage.client();
+    other.say("GET / HTTP/1.0\r\n\r\n");
+    stage.backend.accept().head();
+    let expected = [b"{\"type\":\"message\",\"data\":\"\",\"id\":\"", &*b"x".repeat(ID), b"\"}"].concat();
+    for _ in 0..20 {
+        client.hears(plain(TEXT, &expected));
+    }
 }
 
 // What the client says

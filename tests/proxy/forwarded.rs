@@ -87,6 +87,24 @@ fn what_a_trusted_front_says_is_believed_and_goes_on_with_its_own_address() {
 }
 
 #[test]
+fn headers_that_only_fronts_write_pass_from_trusted_ones_alone() {
+    const OTHERS: [&str; 3] = ["X-Forwarded-User: admin", "x_forwarded_prefix: /admin", "X-FORWARDED-Client-Cert: a"];
+    for (trusted, expected) in [(false, &[][..]), (true, &OTHERS)] {
+        let stage = Stage::with(|config| {
+            if trusted {
+                trusting(config);
+            }
+            config.forwarded.headers = Vec::new();
+        });
+        let (told_of_socket, _) = opened(&mut stage.client(), &stage.backend, b"", &OTHERS);
+        assert_eq!(told_of_socket, expected);
+        let mut client = stage.client();
+        client.say(head("GET /page HTTP/1.1", &[&["Host: tv.example:8080"], &OTHERS[..]].concat()));
+        assert_eq!(told(&stage.backend.accept().head()), expected);
+    }
+}
+
+#[test]
 fn a_claim_that_is_no_host_is_not_told_to_anybody() {
     let stage = Stage::with(trusting);
     for claim in ["X-Forwarded-Host: a b", "X-Forwarded-Host: a/b", "X-Forwarded-Host: x\u{e4}", "X-Forwarded-Port: 0"]

@@ -126,6 +126,16 @@ fn fields_in_another_order_and_a_date_are_no_difference_but_a_digest_is() {
 }
 
 #[test]
+fn no_terminal_obeys_what_a_play_says() {
+    let folder =
+        Folder::new().with("example.txt", &HIXIE_76.replacen("The example", "The \u{1b}[2J\u{9b}31mexample", 1));
+    let wrong = answering(|wire, _| wire.say("HTTP/1.1 400 Bad Request\r\n\r\n")).to_string();
+    let (stdout, ..) = replay(&[folder.shown(), "--against", &wrong]);
+    assert!(stdout.contains("in a play that shows: The \u{fffd}[2J\u{fffd}31mexample"), "{stdout:?}");
+    assert!(!stdout.contains(|c: char| c != '\n' && c.is_control()), "{stdout:?}");
+}
+
+#[test]
 fn a_difference_that_the_play_notes_is_counted_as_such_and_a_stale_note_fails() {
     let note = "# socketry differs: it has not read the draft\n";
     let folder = Folder::new().with("example.txt", &HIXIE_76.replacen('\n', &format!("\n{note}"), 1));

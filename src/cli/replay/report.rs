@@ -70,7 +70,8 @@ impl Report {
             _ => None,
         };
         if let Some(said) = said {
-            self.bar.suspend(|| show(&said));
+            // Plays come from others, too, and a terminal obeys what is written to it.
+            self.bar.suspend(|| show(&printable(&said)));
         }
         self.bar.inc(1);
         self.results.push(result);
@@ -167,7 +168,7 @@ fn show(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Without what XML cannot hold (XML 1.0 §2.2).
+/// Without what a terminal obeys, and what XML cannot hold (XML 1.0 §2.2).
 fn printable(text: &str) -> String {
     let held = |c: char| matches!(c, '\n' | '\t') || !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}');
     text.chars().map(|c| if held(c) { c } else { '\u{FFFD}' }).collect()

@@ -3,7 +3,7 @@
 
 use super::{Agreed, Line, Opening, declined, put};
 use crate::http::body::{Ambiguous, Framing};
-use crate::http::{Refusal, Repeated, Response};
+use crate::http::{self, Refusal, Repeated, Response};
 
 /// The header that tells the connections of clients apart, the same in every request of one.
 pub const CONNECTION_ID: &str = "Hybridge-Connection";
@@ -157,7 +157,7 @@ impl Opening {
             Ok(value) => value.unwrap_or_default(),
             Err(Repeated) => return bad("200 with two content types"),
         };
-        let essence = content_type.split(|byte| *byte == b';').next().map(crate::http::trim).unwrap_or_default();
+        let essence = content_type.split(|byte| *byte == b';').next().map(http::trim).unwrap_or_default();
         if !essence.eq_ignore_ascii_case(b"text/event-stream") {
             return bad(&format!("200 with {:?}, which is no event stream", String::from_utf8_lossy(content_type)));
         }
@@ -190,12 +190,13 @@ impl Opening {
 
 /// Whether a field describes the request or its answer, and is ours to write.
 fn is_about_the_request(name: &str) -> bool {
+    // In any spelling that a backend could take for them, or a client could speak in the name of another.
     const OURS: [&str; 4] = ["cache-control", "range", LAST_ID, CONNECTION_ID];
     let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix));
     begins("accept") && !name.eq_ignore_ascii_case("accept-language")
         || begins("content-")
         || begins("if-")
-        || OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours))
+        || OURS.iter().any(|ours| http::is_alike(ours, name))
 }
 
 /// The bytes of a query's value (WHATWG URL §5.1).
@@ -316,6 +317,7 @@ mod tests {
         let lines = "Host: tv:8080\r\nUpgrade: websocket\r\nConnection: Upgrade, X-Hop\r\nOrigin: http://o\r\nX-Hop: 1\r\n\
             Sec-WebSocket-Key: k\r\nCookie: a=b\r\nCOOKIE: c=d\r\nAccept: */*\r\naccept-encoding: gzip\r\n\
             Accept-Language: de\r\nX-Forwarded-For: 1.2.3.4\r\nLast-Event-ID: 3\r\nhybridge-connection: forged\r\n\
+            Hybridge_Connection: forged\r\nlast_event_id: 4\r\n\
             Cache-Control: max-age=0\r\nIf-None-Match: x\r\nContent-Type: a/b\r\nAuthorization: Basic eA==\r\n";
         let opening = opening(Dialect::Rfc6455, "/x", lines);
         let request = |host, last_id| opening.events_request("/n?x", host, "17", last_id).escape_ascii().to_string();

@@ -19,6 +19,9 @@ use crate::http::body::Framing;
 
 /// Bytes read at once.
 const READ: usize = 64 << 10;
+/// How much the client is told before it is waited for. Events are told with the id of the last one that had any, so that
+/// a few bytes of a stream may make a long message.
+const ENOUGH: usize = 256 << 10;
 /// The shortest wait before a stream is resumed, whatever the upstream says: one that ends at once must not be asked
 /// without end.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
@@ -53,8 +56,8 @@ enum State<'s> {
 struct Reading {
     socket: Socket,
     framing: Framing,
-    /// What came with the answer's head.
-    early: Vec<u8>,
+    /// Read, with the framing, but not yet heard: what came with the answer's head, or behind enough.
+    unheard: Vec<u8>,
     since: Instant,
     /// When the last byte came, or was not waited for.
     heard: Instant,
@@ -67,7 +70,7 @@ impl Reading {
     fn new(stream: Stream) -> Reading {
         let now = Instant::now();
         let Stream { socket, framing, early, lease, .. } = stream;
-        Reading { socket, framing, early, since: now, heard: now, spoke: false, _lease: lease }
+        Reading { socket, framing, unheard: early, since: now, heard: now, spoke: false, _lease: lease }
     }
 }
 
@@ -77,6 +80,8 @@ pub struct Events<'s> {
     state: State<'s>,
     /// Read, but not yet understood: the lines of an event that goes on.
     carry: Vec<u8>,
+    /// The conversation has paused, and `carry` may hold whole events.
+    paused: bool,
     /// Behind which event the next stream goes on.
     last_id: String,
     /// How long the upstream wants to be left alone.
@@ -97,6 +102,7 @@ impl<'s> Events<'s> {
             source,
             state: State::Reading(Reading::new(stream)),
             carry: Vec::new(),
+            paused: false,
             lost: None,
             attempts: 0,
             read_bytes: 0,
@@ -115,7 +121,7 @@ impl<'s> Events<'s> {
 
     /// Drops the stream, or what is done to get one; false if there is neither.
     pub fn drop_stream(&mut self) -> bool {
-        self.carry = Vec::new();
+        (self.carry, self.paused) = (Vec::new(), false);
         !matches!(std::mem::replace(&mut self.state, State::Over), State::Over)
     }
 
@@ -142,9 +148,9 @@ impl<'s> Events<'s> {
                 let Poll::Ready(asked) = asking.as_mut().poll(cx) else { return Poll::Pending };
                 Poll::Ready(self.asked(asked))
             }
-            State::Reading(reading) if !reading.early.is_empty() => {
-                let early = std::mem::take(&mut reading.early);
-                Poll::Ready(self.body(&early, conversation, out))
+            State::Reading(reading) if self.paused || !reading.unheard.is_empty() => {
+                let unheard = std::mem::take(&mut reading.unheard);
+                Poll::Ready(self.body(&unheard, conversation, out))
             }
             State::Reading(reading) => {
                 let mut buffer = ReadBuf::new(&mut buffer[..READ]);
@@ -164,18 +170,23 @@ impl<'s> Events<'s> {
     fn body(&mut self, mut bytes: &[u8], conversation: &mut Conversation, out: &mut Output) -> Came {
         let State::Reading(reading) = &mut self.state else { return Came::Change };
         reading.heard = Instant::now();
-        loop {
+        if self.paused {
+            self.paused = hears(&mut self.carry, b"", conversation, out);
+        }
+        while !self.paused {
             match reading.framing.next(&mut bytes) {
                 Ok(Some(piece)) => {
                     reading.spoke = true;
                     self.read_bytes += piece.len() as u64;
-                    hears(&mut self.carry, piece, conversation, out);
+                    self.paused = hears(&mut self.carry, piece, conversation, out);
                 }
                 Ok(None) if reading.framing.is_over() => return self.ended("it ended", conversation),
                 Ok(None) => return Came::Bytes,
                 Err(_) => return self.ended("its chunks are not well formed", conversation),
             }
         }
+        reading.unheard = bytes.to_vec();
+        Came::Bytes
     }
 
     /// A stream has ended.
@@ -189,7 +200,7 @@ impl<'s> Events<'s> {
     /// Waits before the next stream, or says why there will be none.
     fn resume(&mut self, how: &str, now: Instant, conversation: &mut Conversation) -> Option<(Lost, String)> {
         let State::Reading(reading) = std::mem::replace(&mut self.state, State::Over) else { return None };
-        self.carry = Vec::new();
+        (self.carry, self.paused) = (Vec::new(), false);
         self.source.at.set(None);
         let resume = conversation.resume(Side::Upstream)?;
         self.last_id = resume.last_id;
@@ -284,21 +295,22 @@ impl<'s> Events<'s> {
     }
 }
 
-/// Tells the conversation a piece of the stream behind what it has not yet understood.
-fn hears(carry: &mut Vec<u8>, piece: &[u8], conversation: &mut Conversation, out: &mut Output) {
+/// Tells the conversation a piece of the stream behind what it has not yet understood; true if it has paused.
+fn hears(carry: &mut Vec<u8>, piece: &[u8], conversation: &mut Conversation, out: &mut Output) -> bool {
     if carry.is_empty() {
         let mut input = piece;
-        conversation.hears(Side::Upstream, &mut input, out, &mut Fresh);
+        let paused = conversation.hears_until(Side::Upstream, ENOUGH, &mut input, out, &mut Fresh);
         carry.extend_from_slice(input);
-        return;
+        return paused;
     }
     carry.extend_from_slice(piece);
     let mut input = &carry[..];
-    conversation.hears(Side::Upstream, &mut input, out, &mut Fresh);
+    let paused = conversation.hears_until(Side::Upstream, ENOUGH, &mut input, out, &mut Fresh);
     let taken = carry.len() - input.len();
     carry.drain(..taken);
     if carry.is_empty() {
         // Empty again: an idle connection holds no buffers.
         *carry = Vec::new();
     }
+    paused
 }
