@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 
+use super::random;
+
 /// Connections that may wait to be accepted, per socket.
 const BACKLOG: i32 = 4096;
 
@@ -83,10 +85,15 @@ fn listener(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
 }
 
 /// What every connection wants, on either side: no delay for small frames, and the end of a peer that is gone without
-/// a word found out, since hixie clients cannot be pinged.
+/// a word found out within three minutes or so, since hixie clients cannot be pinged.
 pub fn tune(stream: &TcpStream) {
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
+    // Each connection has times of its own. Thousands that came together would else be probed together, for ever, and what
+    // is more than Linux queues at once for its own machine (`netdev_max_backlog`, 1000) is lost: connections to backends
+    // here would be taken for dead.
+    let keepalive = TcpKeepalive::new()
+        .with_time(random::spread(Duration::from_secs(90)))
+        .with_interval(random::spread(Duration::from_secs(20)))
+        .with_retries(6);
     // Neither is worth a connection where the system refuses it.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
@@ -112,7 +119,27 @@ impl Outcry {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn connections_that_come_together_are_not_probed_together() {
+        let listener =
+            tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port of the system's choice is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let (mut times, mut intervals) = (HashSet::new(), HashSet::new());
+        for _ in 0..64 {
+            let stream = TcpStream::connect(address).await.expect("somebody listens");
+            tune(&stream);
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().expect("it can be asked"));
+            times.insert(socket.tcp_keepalive_time().expect("it can be asked"));
+            intervals.insert(socket.tcp_keepalive_interval().expect("it can be asked"));
+        }
+        assert!(times.len() > 10 && intervals.len() > 5, "{times:?} {intervals:?}");
+        assert!(times.iter().all(|time| (45..=90).contains(&time.as_secs())), "{times:?}");
+    }
 
     #[test]
     fn an_outcry_is_one_for_all_threads_and_not_again_too_soon() {
