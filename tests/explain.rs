@@ -76,6 +76,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("answered-404", &["target-of-no-route"]),
     ("answered-426", &["hixie-75-not-enabled", "hixie-75-where-nothing-has-a-version", "hixie-76-not-enabled", "upstream-426", "version-8-not-enabled"]),
     ("answered-503", &["upstream-503"]),
+    ("answered-another-status", &["upstream-304"]),
     ("answer-upgrade-missing", &["upstream-101-without-upgrade"]),
     ("answer-connection-missing", &["upstream-101-without-connection"]),
     ("subprotocol-unasked", &["upstream-101-with-an-unasked-subprotocol"]),
