@@ -9,8 +9,8 @@ use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::ears::{Ears, Sound};
-use crate::support::{CLOSE, TEXT, consent, plain};
+use crate::ears::Ears;
+use crate::support::{TEXT, consent, plain};
 
 /// What one slow reader is sent: more than is kept for it on the way, and for all of them together less than makes the
 /// system short of memory for TCP, which would slow down the others whatever the program does.
@@ -87,23 +87,11 @@ async fn echo(mut stream: TcpStream, mut bytes: Vec<u8>) -> std::io::Result<()> 
     let mut ears = Ears::hybi(true);
     let (mut text, mut answer) = (Vec::new(), Vec::new());
     loop {
-        let mut closes = false;
-        let heard = ears.hear(&mut bytes, &mut |sound| {
-            match sound {
-                Sound::Bytes(more) => text.extend_from_slice(more),
-                Sound::Ends => answer.extend(plain(TEXT, std::mem::take(&mut text))),
-                Sound::Close(_) => {
-                    answer.extend(plain(CLOSE, b""));
-                    closes = true;
-                }
-                _ => {}
-            }
-            Ok(())
-        });
+        let closed = ears.echo(&mut bytes, &mut text, &mut answer);
         stream.write_all(&std::mem::take(&mut answer)).await?;
         bytes.clear();
         // RFC 6455 §7.1.1: the server ends TCP.
-        if heard.is_err() || closes || stream.read_buf(&mut bytes).await? == 0 {
+        if closed != Ok(false) || stream.read_buf(&mut bytes).await? == 0 {
             return Ok(());
         }
     }

@@ -11,10 +11,10 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use crate::converse::{PATIENCE, converse};
-use crate::ears::{Ears, Sound};
+use crate::ears::Ears;
 use crate::outcome::Outcome;
 use crate::plan::{Plan, Side};
-use crate::support::{CLOSE, TEXT, consent, plain};
+use crate::support::consent;
 
 /// Serves until its stdin ends.
 pub fn run(seed: u64) {
@@ -83,20 +83,9 @@ async fn echo(mut stream: TcpStream, head: &str, mut bytes: Vec<u8>) {
     let (mut text, mut answer) = (Vec::new(), consent(head, &[]));
     let mut buffer = Vec::new();
     loop {
-        let mut closes = false;
-        let heard = ears.hear(&mut bytes, &mut |sound| {
-            match sound {
-                Sound::Bytes(more) => text.extend_from_slice(more),
-                Sound::Ends => answer.extend(plain(TEXT, std::mem::take(&mut text))),
-                Sound::Close(_) => {
-                    answer.extend(plain(CLOSE, b""));
-                    closes = true;
-                }
-                _ => {}
-            }
-            Ok(())
-        });
-        if heard.is_err() || stream.write_all(&std::mem::take(&mut answer)).await.is_err() || closes {
+        let closed = ears.echo(&mut bytes, &mut text, &mut answer);
+        let said = stream.write_all(&std::mem::take(&mut answer)).await;
+        if closed != Ok(false) || said.is_err() {
             return;
         }
         // Thousands of them are idle, and hold nothing.

@@ -1,5 +1,7 @@
 //! What an end hears, as it comes: frames taken apart without being held, in either family of dialects.
 
+use crate::support::{CLOSE, TEXT, plain};
+
 /// What was heard.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Sound<'a> {
@@ -42,6 +44,25 @@ impl Ears {
     /// Of an end that hears masked frames, as backends do, or of one that must not.
     pub fn hybi(masked: bool) -> Ears {
         Ears::Hybi(Hybi { masked, ..Hybi::default() })
+    }
+
+    /// Takes in what was read, and adds to `answer` what an echo says: each text again, and a close to a close; whether
+    /// there was one. `text` is what came so far of the one that is being heard.
+    pub fn echo(&mut self, bytes: &mut [u8], text: &mut Vec<u8>, answer: &mut Vec<u8>) -> Result<bool, String> {
+        let mut closed = false;
+        self.hear(bytes, &mut |sound| {
+            match sound {
+                Sound::Bytes(more) => text.extend_from_slice(more),
+                Sound::Ends => answer.extend(plain(TEXT, std::mem::take(text))),
+                Sound::Close(_) => {
+                    answer.extend(plain(CLOSE, b""));
+                    closed = true;
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(closed)
     }
 
     /// Takes in what was read, and tells what it is.
