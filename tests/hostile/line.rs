@@ -22,6 +22,10 @@ const KEPT: usize = 4 << 20;
 /// because a proxy behaves.
 const WAIT: Duration = Duration::from_millis(2500);
 
+/// How long an answer to a handshake may take: longer, for it comes or the connection ends, and what a row says next means
+/// something else before it.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// Longer than any row.
 const LIFETIME: Duration = Duration::from_secs(600);
 
@@ -133,10 +137,12 @@ impl Line {
                         break;
                     }
                     said += bytes.len() as u64;
+                    // A proxy that takes as fast as this pours would leave nobody else a turn on this thread.
+                    tokio::task::yield_now().await;
                 }
             }
             Step::HearHead => {
-                self.record.until(WAIT, |heard| head_end(&heard.bytes).is_some()).await;
+                self.record.until(ANSWER, |heard| head_end(&heard.bytes).is_some()).await;
             }
             Step::Hear(wanted) => {
                 self.record.until(WAIT, |heard| contains(&heard.bytes, wanted)).await;
