@@ -76,9 +76,10 @@ impl Output {
 }
 
 /// What the shell does with a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Finish {
     /// Carry on.
+    #[default]
     Open,
     /// The closing handshake is under way: carry on, for a few seconds at most.
     Await,
@@ -302,6 +303,12 @@ impl Conversation {
             (Told::Open | Told::Closing(_), Heard::Ended | Heard::Broken) => Finish::AwaitBriefly,
             (Told::Open | Told::Closing(_), _) => Finish::Await,
         }
+    }
+
+    /// Whether both sides may say, and be told, anything: [`Finish::Open`] for both.
+    pub fn is_open(&self) -> bool {
+        let is_open = |leg: &Leg| leg.told == Told::Open && leg.heard == Heard::Open;
+        is_open(&self.downstream) && is_open(&self.upstream)
     }
 
     /// Whether what `side` says may still become bytes for the other.

@@ -84,7 +84,7 @@ struct Open<'s> {
 /// Serves a client from its first byte to its last.
 pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door: Arc<Door>, shared: Arc<Shared>) {
     // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
-    let (seen, carrying) = match Box::pin(open(stream, peer, &mut permit, &door, &shared)).await {
+    let (seen, mut carrying) = match Box::pin(open(stream, peer, &mut permit, &door, &shared)).await {
         Ok(open) => open.begin(&shared),
         Err(Gone::Over) => return,
         Err(Gone::Elsewhere(handed_over)) => {
@@ -93,7 +93,8 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door
             return debug!(%client, "the connection to old_tls ended{}", with(carried.err()));
         }
     };
-    let carried = carrying.await;
+    // By reference: what is awaited itself is kept twice.
+    let carried = (&mut carrying).await;
     seen.log(&carried);
 }
 
@@ -143,7 +144,7 @@ impl<R: Future<Output = Carried> + Unpin> Future for Carrying<'_, R> {
 }
 
 impl<'s> Open<'s> {
-    fn begin(self, shared: &Shared) -> (Seen, Carrying<'s, impl Future<Output = Carried> + Send + Unpin + use<>>) {
+    fn begin(self, shared: &'s Shared) -> (Seen, Carrying<'s, impl Future<Output = Carried> + Send + Unpin + use<'s>>) {
         let Open { client, downstream, upstream, conversation, dialect, target, route } = self;
         debug!(%client, %dialect, %target, %route, "open");
         let watch = shared.drain.watch();

@@ -56,15 +56,21 @@ impl Watch {
     /// Whether the shutdown has started. The first poll leaves the task's waker, which must not change afterwards.
     pub fn poll_started(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.place.is_none() {
-            let mut watchers = self.drain.lock();
-            let place = watchers.free.pop().unwrap_or_else(|| {
-                watchers.wakers.push(None);
-                watchers.wakers.len() - 1
-            });
-            watchers.wakers[place] = Some(cx.waker().clone());
-            self.place = Some(place);
+            self.leave(cx.waker());
         }
         if self.drain.has_started() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Not part of the poll, which every message pays for.
+    #[cold]
+    fn leave(&mut self, waker: &Waker) {
+        let mut watchers = self.drain.lock();
+        let place = watchers.free.pop().unwrap_or_else(|| {
+            watchers.wakers.push(None);
+            watchers.wakers.len() - 1
+        });
+        watchers.wakers[place] = Some(waker.clone());
+        self.place = Some(place);
     }
 
     /// Waits for the shutdown to start.

@@ -10,9 +10,7 @@ use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -30,8 +28,9 @@ const READ: usize = 256 << 10;
 pub(super) const MAX_ANSWERS: usize = 64 << 10;
 /// Most capacity an output buffer keeps between polls: what one read can become, and no more.
 pub(super) const KEEP: usize = 2 * READ;
-/// How long a peer is waited for that may never answer, or is gone.
-pub(super) const BRIEFLY: Duration = Duration::from_secs(1);
+/// How often in a row both sides are read before other connections have their turn: some MiB, from a peer that is always
+/// ready with more.
+const ROUNDS: usize = 16;
 /// The idle timer looks this many times per `timeouts.idle` whether anything was read, so that reading costs no clock.
 const IDLE_LOOKS: u32 = 4;
 
@@ -58,11 +57,11 @@ pub struct Carried {
     pub from_upstream: (u64, u64),
 }
 
-struct Relay {
+struct Relay<'t> {
     downstream: Pipe,
     upstream: Pipe,
     conversation: Conversation,
-    timeouts: Timers,
+    timeouts: &'t Timeouts,
     drain: Option<Watch>,
     timer: Option<Pin<Box<Sleep>>>,
     /// When to look next whether the connection is idle.
@@ -71,37 +70,26 @@ struct Relay {
     quiet: u32,
 }
 
-/// The waits of an open connection.
-#[derive(Clone, Copy)]
-struct Timers {
-    close: Duration,
-    stall: Duration,
-    idle: Option<Duration>,
-}
-
 /// Carries a conversation until both streams are done with. Beside each stream stands what its peer sent beyond the
 /// handshake.
-pub fn relay(
+pub fn relay<'t>(
     downstream: (Stream, Vec<u8>),
     upstream: (Stream, Vec<u8>),
     conversation: Conversation,
-    timeouts: &Timeouts,
+    timeouts: &'t Timeouts,
     drain: Watch,
-) -> impl Future<Output = Carried> + Send + Unpin + use<> {
+) -> impl Future<Output = Carried> + Send + Unpin + use<'t> {
     // Put together before anything waits: what a future takes as arguments it keeps twice.
-    let timers = Timers { close: timeouts.close, stall: timeouts.stall, idle: timeouts.idle };
     let mut relay = Relay {
-        downstream: Pipe::new(downstream.0),
-        upstream: Pipe::new(upstream.0),
+        downstream: Pipe::new(downstream.0, downstream.1.len()),
+        upstream: Pipe::new(upstream.0, upstream.1.len()),
         conversation,
-        timeouts: timers,
+        timeouts,
         drain: Some(drain),
         timer: None,
-        look: timers.idle.map(|idle| Instant::now() + idle / IDLE_LOOKS),
+        look: timeouts.idle.map(|idle| Instant::now() + idle / IDLE_LOOKS),
         quiet: 0,
     };
-    relay.downstream.read_bytes = downstream.1.len() as u64;
-    relay.upstream.read_bytes = upstream.1.len() as u64;
     let mut early = Some(Box::new((downstream.1, upstream.1)));
     poll_fn(move |cx| {
         SCRATCH.with_borrow_mut(|scratch| {
@@ -116,7 +104,7 @@ pub fn relay(
     })
 }
 
-impl Relay {
+impl Relay<'_> {
     fn carried(&self) -> Carried {
         Carried {
             cause: self.conversation.cause(),
@@ -132,6 +120,11 @@ impl Relay {
         }
     }
 
+    /// Whether there is nothing to do but read.
+    fn is_calm(&self) -> bool {
+        self.downstream.is_calm() && self.upstream.is_calm()
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
         if self.drain.as_mut().is_some_and(|drain| drain.poll_started(cx).is_ready()) {
             self.drain = None;
@@ -140,20 +133,31 @@ impl Relay {
         }
         self.downstream.asleep = false;
         self.upstream.asleep = false;
-        loop {
-            let mut moved = false;
-            for side in SIDES {
-                moved |= self.pipe(side).is_waiting() && self.flush(side, cx, &mut scratch.out);
-                moved |= !self.pipe(side).asleep && self.read(side, cx, scratch);
-            }
-            moved |= self.finish(cx);
-            if self.downstream.stream.is_none() && self.upstream.stream.is_none() {
-                return Poll::Ready(());
+        for _ in 0..ROUNDS {
+            let mut moved = self.turn(Side::Downstream, cx, scratch);
+            moved |= self.turn(Side::Upstream, cx, scratch);
+            if self.is_calm() {
+                moved &= !(self.downstream.asleep && self.upstream.asleep);
+            } else {
+                moved |= self.downstream.wind_up(cx, true);
+                moved |= self.upstream.wind_up(cx, false);
+                if self.downstream.stream.is_none() && self.upstream.stream.is_none() {
+                    return Poll::Ready(());
+                }
             }
             if !moved && self.poll_timer(cx, &mut scratch.out).is_pending() {
                 return Poll::Pending;
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes to a side what it did not take before, and reads it once; true if either moved anything.
+    fn turn(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
+        let flushed = !self.pipe(side).is_calm() && self.flush(side, cx, &mut scratch.out);
+        let read = !self.pipe(side).asleep && self.read(side, cx, scratch);
+        flushed || read
     }
 
     fn flush(&mut self, side: Side, cx: &mut Context<'_>, out: &mut Output) -> bool {
@@ -166,34 +170,28 @@ impl Relay {
         }
     }
 
-    /// Reads a side once, unless what it said before still waits to be taken; true if there was something.
-    fn read(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
+    /// Whether the side is to be read while something is unsettled: not unless what it said before was taken, nor beyond
+    /// its end.
+    fn listens(&mut self, side: Side) -> bool {
         let blocked = self.pipe(side.other()).is_waiting();
         let heeded = self.conversation.heeds(side);
         let pipe = self.pipe(side);
-        let draining = pipe.finish == Finish::Flush && !heeded;
-        if pipe.ended || (!draining && (blocked || pipe.answers > MAX_ANSWERS)) {
+        let draining = pipe.finish() == Finish::Flush && !heeded;
+        !pipe.has_ended() && (draining || !(blocked || pipe.answers() > MAX_ANSWERS))
+    }
+
+    /// Reads a side once; true if there was something.
+    fn read(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
+        if !self.is_calm() && !self.listens(side) {
             return false;
         }
-        let Some(stream) = &mut pipe.stream else { return false };
-        let carried = pipe.carry.len();
-        scratch.read[..carried].copy_from_slice(&pipe.carry);
-        let mut buffer = ReadBuf::new(&mut scratch.read[carried..]);
-        match Pin::new(stream).poll_read(cx, &mut buffer) {
-            Poll::Pending => {
-                pipe.asleep = true;
-                return false;
-            }
+        match self.pipe(side).poll_read(cx, &mut scratch.read) {
+            Poll::Pending => return false,
             Poll::Ready(Err(_)) => self.ended(side, true, cx, &mut scratch.out),
-            Poll::Ready(Ok(())) => {
-                let read = buffer.filled().len();
-                if read == 0 {
-                    self.ended(side, false, cx, &mut scratch.out);
-                } else {
-                    pipe.read_bytes += read as u64;
-                    self.quiet = 0;
-                    self.hears(side, &scratch.read[..carried + read], cx, &mut scratch.out);
-                }
+            Poll::Ready(Ok(0)) => self.ended(side, false, cx, &mut scratch.out),
+            Poll::Ready(Ok(there)) => {
+                self.quiet = 0;
+                self.hears(side, &scratch.read[..there], cx, &mut scratch.out);
             }
         }
         true
@@ -204,107 +202,51 @@ impl Relay {
         self.conversation.hears(side, &mut input, out, &mut Fresh);
         let answers = out.to(side).len();
         let pipe = self.pipe(side);
-        pipe.answers += if pipe.is_waiting() { answers } else { 0 };
-        let carry = &mut pipe.carry;
-        if input.is_empty() {
-            *carry = Vec::new();
-        } else {
-            carry.clear();
-            carry.extend_from_slice(input);
-        }
+        pipe.answered(answers);
+        pipe.carry_over(input);
         self.settle(cx, out);
     }
 
     fn ended(&mut self, side: Side, reset: bool, cx: &mut Context<'_>, out: &mut Output) {
-        let pipe = self.pipe(side);
-        (pipe.ended, pipe.told_end) = (true, !reset);
+        self.pipe(side).end(reset);
         self.conversation.ended(side, reset, out, &mut Fresh);
         self.settle(cx, out);
     }
 
     /// Writes what the conversation has just said, and notes what it wants done with the streams.
     fn settle(&mut self, cx: &mut Context<'_>, out: &mut Output) {
-        for side in SIDES {
-            let bytes = out.to(side);
-            if !bytes.is_empty() {
-                let sent = self.pipe(side).send(cx, bytes);
-                let bytes = out.to(side);
-                bytes.clear();
-                bytes.shrink_to(KEEP);
-                if sent.is_err() {
-                    self.ended(side, true, cx, out);
-                }
-            }
+        if !out.upstream.is_empty() {
+            self.send(Side::Upstream, cx, out);
         }
-        for side in SIDES {
-            let finish = self.conversation.finish(side);
-            let pipe = self.pipe(side);
-            if pipe.finish != finish {
-                pipe.finish = finish;
-                pipe.since = Some(Instant::now());
-            }
+        if !out.downstream.is_empty() {
+            self.send(Side::Downstream, cx, out);
+        }
+        if !(self.conversation.is_open() && self.is_calm()) {
+            self.downstream.plan(self.conversation.finish(Side::Downstream));
+            self.upstream.plan(self.conversation.finish(Side::Upstream));
         }
     }
 
-    /// Ends the streams with which the conversation is through; true if that changed anything.
-    fn finish(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut changed = false;
-        for side in SIDES {
-            let pipe = self.pipe(side);
-            let flushed = !pipe.is_waiting();
-            let Some(stream) = &mut pipe.stream else { continue };
-            match pipe.finish {
-                Finish::Open | Finish::Await | Finish::AwaitBriefly => continue,
-                Finish::Flush if !flushed => continue,
-                Finish::Flush if pipe.ended => pipe.part(cx),
-                // RFC 6455 §7.1.1: the server ends TCP first. Upstream the proxy is the client, and waits for that.
-                Finish::Flush if side == Side::Downstream && !pipe.shut => {
-                    pipe.shut = match Pin::new(stream).poll_shutdown(cx) {
-                        Poll::Ready(Ok(())) => true,
-                        Poll::Ready(Err(_)) => {
-                            pipe.drop_stream();
-                            true
-                        }
-                        Poll::Pending => continue,
-                    };
-                }
-                Finish::Flush => continue,
-                Finish::Drop => pipe.part(cx),
-            }
-            changed = true;
+    fn send(&mut self, side: Side, cx: &mut Context<'_>, out: &mut Output) {
+        let sent = self.pipe(side).send(cx, out.to(side));
+        out.to(side).clear();
+        out.to(side).shrink_to(KEEP);
+        if sent.is_err() {
+            self.ended(side, true, cx, out);
         }
-        changed
     }
 
     /// When to look again though no byte moves.
     fn due(&self) -> Option<Instant> {
-        let of_pipe = |pipe: &Pipe| {
-            pipe.stream.as_ref()?;
-            let stalled = pipe.stalled.map(|since| since + self.timeouts.stall);
-            stalled.into_iter().chain(self.patience(pipe)).min()
-        };
-        [self.look, of_pipe(&self.downstream), of_pipe(&self.upstream)].into_iter().flatten().min()
-    }
-
-    /// Until when a stream that is being finished may take.
-    fn patience(&self, pipe: &Pipe) -> Option<Instant> {
-        // A peer that still has to take what was said before has `timeouts.stall` for that, closing or not.
-        if pipe.is_waiting() && !pipe.ended {
-            return None;
-        }
-        let patience = match pipe.finish {
-            Finish::Open | Finish::Drop => return None,
-            Finish::Await | Finish::Flush => self.timeouts.close,
-            Finish::AwaitBriefly => self.timeouts.close.min(BRIEFLY),
-        };
-        pipe.since.map(|since| since + patience)
+        let of_pipe = |pipe: &Pipe| [pipe.stalls(self.timeouts), pipe.patience(self.timeouts)];
+        let of_pipes = of_pipe(&self.downstream).into_iter().chain(of_pipe(&self.upstream));
+        of_pipes.chain([self.look]).flatten().min()
     }
 
     /// Ready when a wait was over, and something was done about it.
     fn poll_timer(&mut self, cx: &mut Context<'_>, out: &mut Output) -> Poll<()> {
         // A timer is set for the next look at the latest, so where nobody is waited for there is nothing to work out.
-        let calm = self.downstream.is_calm() && self.upstream.is_calm();
-        if calm && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
+        if self.is_calm() && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
             return Poll::Pending;
         }
         let Some(due) = self.due() else { return Poll::Pending };
@@ -335,37 +277,27 @@ impl Relay {
             }
         }
         for side in SIDES {
-            let stall = self.timeouts.stall;
+            let timeouts = self.timeouts;
             let pipe = self.pipe(side);
-            if pipe.stream.is_none() {
-                continue;
-            }
-            let stalled = pipe.stalled.is_some_and(|since| since + stall <= now);
-            let finish = pipe.finish;
-            let over = self.patience(self.pipe_ref(side)).is_some_and(|until| until <= now);
-            if stalled {
-                self.pipe_ref(side).reset();
+            let is_over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
+            let over = is_over(pipe.patience(timeouts));
+            if is_over(pipe.stalls(timeouts)) {
+                pipe.reset();
                 self.conversation.stalled(side, out, &mut Fresh);
-            } else if over && finish == Finish::Flush {
-                self.pipe(side).drop_stream();
+            } else if over && pipe.finish() == Finish::Flush {
+                pipe.drop_stream();
             } else if over {
                 self.conversation.expired(side, out, &mut Fresh);
             }
         }
         self.settle(cx, out);
     }
-
-    fn pipe_ref(&self, side: Side) -> &Pipe {
-        match side {
-            Side::Downstream => &self.downstream,
-            Side::Upstream => &self.upstream,
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::time::Duration;
 
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::{consume_budget, coop::has_budget_remaining};

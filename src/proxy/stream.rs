@@ -1,5 +1,7 @@
 //! A connection, over whatever it goes.
 
+mod socket;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -70,6 +72,39 @@ impl Stream {
             if let Some(judged) = judge(&answer)? {
                 return Ok((judged, answer));
             }
+        }
+    }
+}
+
+impl Stream {
+    /// Reads once, as [`AsyncRead::poll_read`] does, for one task that is woken through its own waker and keeps `noted`
+    /// beside the connection, false at first. It is whether there is nothing more to read and the socket has noted whom to
+    /// wake when there is, which then need not be asked again until the task is woken, nor be told again at every turn.
+    ///
+    /// # Errors
+    /// The connection broke.
+    #[inline]
+    pub fn poll_take(&mut self, cx: &mut Context<'_>, noted: &mut bool, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Plain(stream) => socket::poll_take(stream, cx, noted, buffer),
+            Stream::Unix(stream) => socket::poll_take(stream, cx, noted, buffer),
+            Stream::Dialled(_) | Stream::Accepted(_) => {
+                let mut buffer = ReadBuf::new(buffer);
+                Pin::new(self).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+            }
+        }
+    }
+
+    /// Writes once, as [`AsyncWrite::poll_write`] does.
+    ///
+    /// # Errors
+    /// The connection broke.
+    #[inline]
+    pub fn poll_give(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Plain(stream) => socket::poll_give(stream, cx, bytes),
+            Stream::Unix(stream) => socket::poll_give(stream, cx, bytes),
+            Stream::Dialled(_) | Stream::Accepted(_) => Pin::new(self).poll_write(cx, bytes),
         }
     }
 }

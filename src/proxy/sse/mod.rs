@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
@@ -29,7 +28,7 @@ use super::connection::Shared;
 use super::drain::Watch;
 use super::pipe::Pipe;
 use super::random::Fresh;
-use super::relay::{BRIEFLY, Carried, KEEP, MAX_ANSWERS, SCRATCH, Scratch};
+use super::relay::{Carried, KEEP, MAX_ANSWERS, SCRATCH, Scratch};
 use super::servers::Guest;
 use super::stream::Stream;
 use crate::config::{Route, SendFailure, Timeouts};
@@ -105,7 +104,7 @@ pub fn carry<'s>(
     let Begun { events, posts, .. } = begun;
     let Source { route, config, .. } = **events.source();
     let mut carrier = Carrier {
-        client: Pipe::new(client.0),
+        client: Pipe::new(client.0, client.1.len()),
         conversation,
         events,
         posts,
@@ -117,7 +116,6 @@ pub fn carry<'s>(
         heard: Instant::now(),
         upstream_ended: false,
     };
-    carrier.client.read_bytes = client.1.len() as u64;
     let mut early = Some(client.1);
     poll_fn(move |cx| {
         SCRATCH.with_borrow_mut(|scratch| {
@@ -150,7 +148,7 @@ impl Carrier<'_> {
             moved |= self.read_events(cx, scratch);
             moved |= self.send(cx, &mut scratch.out);
             moved |= self.finish_upstream(cx, &mut scratch.out);
-            moved |= self.finish_client(cx);
+            moved |= self.client.wind_up(cx, true);
             if self.client.stream.is_none() && self.upstream_ended {
                 return Poll::Ready(());
             }
@@ -172,27 +170,19 @@ impl Carrier<'_> {
 
     /// Reads the client once, unless too much of what it said waits to be sent; true if there was something.
     fn read_client(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
-        let blocked = self.posts.waiting() > self.send_queue || self.client.answers > MAX_ANSWERS;
-        let draining = self.client.finish == Finish::Flush && !self.conversation.heeds(Side::Downstream);
-        if self.client.ended || blocked && !draining {
+        let blocked = self.posts.waiting() > self.send_queue || self.client.answers() > MAX_ANSWERS;
+        let draining = self.client.finish() == Finish::Flush && !self.conversation.heeds(Side::Downstream);
+        if self.client.has_ended() || blocked && !draining {
             return false;
         }
-        let Some(stream) = &mut self.client.stream else { return false };
-        let carried = self.client.carry.len();
-        scratch.read[..carried].copy_from_slice(&self.client.carry);
-        let mut buffer = ReadBuf::new(&mut scratch.read[carried..carried + READ]);
-        match Pin::new(stream).poll_read(cx, &mut buffer) {
+        let room = self.client.carry.len() + READ;
+        match self.client.poll_read(cx, &mut scratch.read[..room]) {
             Poll::Pending => return false,
             Poll::Ready(Err(_)) => self.client_ended(true, cx, &mut scratch.out),
-            Poll::Ready(Ok(())) => {
-                let read = buffer.filled().len();
-                if read == 0 {
-                    self.client_ended(false, cx, &mut scratch.out);
-                } else {
-                    self.client.read_bytes += read as u64;
-                    self.heard = Instant::now();
-                    self.client_says(&scratch.read[..carried + read], cx, &mut scratch.out);
-                }
+            Poll::Ready(Ok(0)) => self.client_ended(false, cx, &mut scratch.out),
+            Poll::Ready(Ok(there)) => {
+                self.heard = Instant::now();
+                self.client_says(&scratch.read[..there], cx, &mut scratch.out);
             }
         }
         true
@@ -201,15 +191,13 @@ impl Carrier<'_> {
     fn client_says(&mut self, bytes: &[u8], cx: &mut Context<'_>, out: &mut Output) {
         let mut input = bytes;
         self.conversation.hears(Side::Downstream, &mut input, out, &mut Fresh);
-        if self.client.is_waiting() {
-            self.client.answers += out.downstream.len();
-        }
-        self.client.carry = input.to_vec();
+        self.client.answered(out.downstream.len());
+        self.client.carry_over(input);
         self.settle(cx, out);
     }
 
     fn client_ended(&mut self, reset: bool, cx: &mut Context<'_>, out: &mut Output) {
-        (self.client.ended, self.client.told_end) = (true, !reset);
+        self.client.end(reset);
         self.conversation.ended(Side::Downstream, reset, out, &mut Fresh);
         self.settle(cx, out);
     }
@@ -273,11 +261,7 @@ impl Carrier<'_> {
         if sent.is_err() {
             self.client_ended(true, cx, out);
         }
-        let finish = self.conversation.finish(Side::Downstream);
-        if self.client.finish != finish {
-            self.client.finish = finish;
-            self.client.since = Some(Instant::now());
-        }
+        self.client.plan(self.conversation.finish(Side::Downstream));
     }
 
     /// Ends the upstream's side once the conversation is through with it, and what waits was sent; true if that changed
@@ -297,51 +281,11 @@ impl Carrier<'_> {
         true
     }
 
-    /// Ends the client's stream if the conversation is through with it; true if that changed anything.
-    fn finish_client(&mut self, cx: &mut Context<'_>) -> bool {
-        let client = &mut self.client;
-        let waiting = client.is_waiting();
-        let Some(stream) = &mut client.stream else { return false };
-        match client.finish {
-            Finish::Open | Finish::Await | Finish::AwaitBriefly => return false,
-            Finish::Flush if waiting => return false,
-            Finish::Flush if client.ended => client.part(cx),
-            Finish::Flush if !client.shut => match Pin::new(stream).poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => client.shut = true,
-                Poll::Ready(Err(_)) => client.drop_stream(),
-                Poll::Pending => return false,
-            },
-            Finish::Flush => return false,
-            Finish::Drop => client.part(cx),
-        }
-        true
-    }
-
     /// When to look again though nothing moves.
     fn due(&self) -> Option<Instant> {
-        let idle = self.timeouts.idle.filter(|_| self.client.finish == Finish::Open).map(|idle| self.heard + idle);
-        [idle, self.stalled(), self.patience(), self.events.due(), self.posts.due()].into_iter().flatten().min()
-    }
-
-    /// Until when the client may take nothing of what is written to it.
-    fn stalled(&self) -> Option<Instant> {
-        self.client.stream.as_ref()?;
-        self.client.stalled.map(|since| since + self.timeouts.stall)
-    }
-
-    /// Until when a client's stream that is being finished may take.
-    fn patience(&self) -> Option<Instant> {
-        self.client.stream.as_ref()?;
-        // A peer that still has to take what was said before has `timeouts.stall` for that, closing or not.
-        if self.client.is_waiting() && !self.client.ended {
-            return None;
-        }
-        let patience = match self.client.finish {
-            Finish::Open | Finish::Drop => return None,
-            Finish::Await | Finish::Flush => self.timeouts.close,
-            Finish::AwaitBriefly => self.timeouts.close.min(BRIEFLY),
-        };
-        self.client.since.map(|since| since + patience)
+        let idle = self.timeouts.idle.filter(|_| self.client.finish() == Finish::Open).map(|idle| self.heard + idle);
+        let (stalls, patience) = (self.client.stalls(self.timeouts), self.client.patience(self.timeouts));
+        [idle, stalls, patience, self.events.due(), self.posts.due()].into_iter().flatten().min()
     }
 
     /// Ready when a wait was over, and something was done about it.
@@ -364,16 +308,16 @@ impl Carrier<'_> {
 
     fn timed_out(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Output) {
         let over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
-        let idle = self.timeouts.idle.filter(|_| self.client.finish == Finish::Open);
+        let idle = self.timeouts.idle.filter(|_| self.client.finish() == Finish::Open);
         if over(idle.map(|idle| self.heard + idle)) {
             self.conversation.go_away(Cause::Idle, out, &mut Fresh);
         }
-        if over(self.stalled()) {
+        if over(self.client.stalls(self.timeouts)) {
             self.client.reset();
             self.conversation.stalled(Side::Downstream, out, &mut Fresh);
-        } else if over(self.patience()) && self.client.finish == Finish::Flush {
+        } else if over(self.client.patience(self.timeouts)) && self.client.finish() == Finish::Flush {
             self.client.drop_stream();
-        } else if over(self.patience()) {
+        } else if over(self.client.patience(self.timeouts)) {
             self.conversation.expired(Side::Downstream, out, &mut Fresh);
         }
         if over(self.events.due())
