@@ -68,51 +68,39 @@ pub enum Ended {
     Quietly,
 }
 
-/// A connection that is open on both sides.
-struct Open<'s> {
-    /// For the log: who it is.
-    client: Box<str>,
-    downstream: (Stream, Vec<u8>),
-    upstream: Upstream<'s>,
-    conversation: Conversation,
-    /// For the log: what was asked for, and where it went.
-    dialect: Dialect,
-    target: Box<str>,
-    route: Box<str>,
-}
-
 /// Serves a client from its first byte to its last.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, mut permit: Permit, door: Arc<Door>, shared: Arc<Shared>) {
-    // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
-    let (seen, mut carrying) = match Box::pin(open(stream, peer, &mut permit, &door, &shared)).await {
-        Ok(open) => open.begin(&shared),
-        Err(Gone::Over) => return,
-        Err(Gone::Elsewhere(handed_over)) => {
-            let client = handed_over.client;
-            let carried = Box::pin(handed_over.carry(shared.config.timeouts.stall)).await;
-            return debug!(%client, "the connection to old_tls ended{}", with(carried.err()));
-        }
-    };
-    // By reference: what is awaited itself is kept twice.
-    let carried = (&mut carrying).await;
-    seen.log(&carried);
+pub fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut permit: Permit,
+    door: Arc<Door>,
+    shared: Arc<Shared>,
+) -> impl Future<Output = ()> + Send {
+    // What a future is made with it keeps to its end, what an async function takes even twice.
+    let arrived = Box::new((stream, peer));
+    async move {
+        // The handshake's state is large and soon done with; boxed, an open connection does not keep its size.
+        let mut carrying = Box::pin(begin(*arrived, &mut permit, &door, &shared)).await;
+        // By reference, for what is awaited is kept beside what it came from.
+        (&mut carrying).await;
+    }
 }
 
 /// What the log says of a connection that was open.
-struct Seen {
+struct Seen<'s> {
     client: Box<str>,
     dialect: Dialect,
     target: Box<str>,
-    route: Box<str>,
+    route: &'s str,
     since: Instant,
     /// For as long as the connection, its server counts it; a stream of events has leases of its own.
     lease: Option<Lease>,
 }
 
-impl Seen {
-    fn log(self, carried: &Carried) {
+impl Seen<'_> {
+    fn log(&mut self, carried: &Carried) {
         let Seen { client, dialect, target, route, since, lease } = self;
-        drop(lease);
+        drop(lease.take());
         let Carried { cause, from_client, from_upstream } = carried;
         info!(
             %client, %dialect, %target, %route,
@@ -124,41 +112,44 @@ impl Seen {
     }
 }
 
-/// What is left to do for an open connection.
+/// What is left to do for a connection once its handshake is over.
 enum Carrying<'s, R> {
     /// With a backend of RFC 6455.
-    Relay(R),
-    /// With a stream of events. Boxed, for its size is not every connection's.
-    Events(Pin<Box<dyn Future<Output = Carried> + Send + 's>>),
+    Relay(Seen<'s>, R),
+    /// With a stream of events, or another program. Boxed, for its size is not every connection's.
+    Other(Pin<Box<dyn Future<Output = ()> + Send + 's>>),
+    /// Nothing.
+    Over,
 }
 
 impl<R: Future<Output = Carried> + Unpin> Future for Carrying<'_, R> {
-    type Output = Carried;
+    type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Carried> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.get_mut() {
-            Carrying::Relay(relay) => Pin::new(relay).poll(cx),
-            Carrying::Events(events) => events.as_mut().poll(cx),
+            Carrying::Relay(seen, relay) => Pin::new(relay).poll(cx).map(|carried| seen.log(&carried)),
+            Carrying::Other(other) => other.as_mut().poll(cx),
+            Carrying::Over => Poll::Ready(()),
         }
     }
 }
 
-impl<'s> Open<'s> {
-    fn begin(self, shared: &'s Shared) -> (Seen, Carrying<'s, impl Future<Output = Carried> + Send + Unpin + use<'s>>) {
-        let Open { client, downstream, upstream, conversation, dialect, target, route } = self;
-        debug!(%client, %dialect, %target, %route, "open");
-        let watch = shared.drain.watch();
-        let (carrying, lease) = match upstream {
-            Upstream::WebSocket(Consented { stream, early, lease, .. }) => {
-                let timeouts = &shared.config.timeouts;
-                (Carrying::Relay(relay(downstream, (stream, early), conversation, timeouts, watch)), Some(lease))
-            }
-            Upstream::Events(begun) => {
-                (Carrying::Events(Box::pin(sse::carry(downstream, *begun, conversation, watch))), None)
-            }
-        };
-        (Seen { client, dialect, target, route, since: Instant::now(), lease }, carrying)
-    }
+/// An error as the end of a sentence.
+fn with(error: Option<std::io::Error>) -> String {
+    error.map_or_else(String::new, |error| format!(": {error}"))
+}
+
+/// A connection that is open on both sides.
+struct Open<'s> {
+    /// For the log: who it is.
+    client: Box<str>,
+    downstream: (Stream, Vec<u8>),
+    upstream: Upstream<'s>,
+    conversation: Conversation,
+    /// For the log: what was asked for, and where it went.
+    dialect: Dialect,
+    target: Box<str>,
+    route: &'s str,
 }
 
 /// Where a connection is that did not open here.
@@ -169,9 +160,39 @@ enum Gone {
     Elsewhere(HandedOver),
 }
 
-/// An error as the end of a sentence.
-fn with(error: Option<std::io::Error>) -> String {
-    error.map_or_else(String::new, |error| format!(": {error}"))
+/// Does all that comes before bytes are only carried.
+async fn begin<'s>(
+    (stream, peer): (TcpStream, SocketAddr),
+    permit: &mut Permit,
+    door: &Door,
+    shared: &'s Shared,
+) -> Carrying<'s, impl Future<Output = Carried> + Send + Unpin + use<'s>> {
+    let Open { client, downstream, upstream, conversation, dialect, target, route } =
+        match open(stream, peer, permit, door, shared).await {
+            Ok(open) => open,
+            Err(Gone::Over) => return Carrying::Over,
+            Err(Gone::Elsewhere(handed_over)) => {
+                let (client, stall) = (handed_over.client, shared.config.timeouts.stall);
+                return Carrying::Other(Box::pin(async move {
+                    let carried = handed_over.carry(stall).await;
+                    debug!(%client, "the connection to old_tls ended{}", with(carried.err()));
+                }));
+            }
+        };
+    debug!(%client, %dialect, %target, %route, "open");
+    let watch = shared.drain.watch();
+    let mut seen = Seen { client, dialect, target, route, since: Instant::now(), lease: None };
+    match upstream {
+        Upstream::WebSocket(Consented { stream, early, lease, .. }) => {
+            seen.lease = Some(lease);
+            let timeouts = &shared.config.timeouts;
+            Carrying::Relay(seen, relay(downstream, (stream, early), conversation, timeouts, watch))
+        }
+        Upstream::Events(begun) => {
+            let carried = sse::carry(downstream, *begun, conversation, watch);
+            Carrying::Other(Box::pin(async move { seen.log(&carried.await) }))
+        }
+    }
 }
 
 /// Reads, serves and answers what comes before an open connection, if one follows.
@@ -202,7 +223,7 @@ async fn open<'s>(
                     upstream,
                     dialect: opening.dialect,
                     target: opening.target.into(),
-                    route: route.name.as_str().into(),
+                    route: &route.name,
                 });
             }
             Ok(Greeted::Http) => {
@@ -292,6 +313,6 @@ mod tests {
     fn the_task_of_a_connection_stays_small() {
         // What one connection costs while it is idle is mostly this. A value that is kept across an await for nothing
         // shows here first.
-        assert!(size(serve) <= 1280, "{} bytes", size(serve));
+        assert!(size(serve) <= 544, "{} bytes", size(serve));
     }
 }
