@@ -131,6 +131,7 @@ impl Pipe {
     ///
     /// # Errors
     /// The connection is gone.
+    #[inline(always)]
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let Some(stream) = &mut self.stream else { return Poll::Pending };
         let carried = self.carry.len();
@@ -176,7 +177,18 @@ impl Pipe {
     ///
     /// # Errors
     /// The connection is gone.
+    #[inline(always)]
     pub fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        // Mostly the peer takes all of it at once, and there is nothing to keep.
+        let done = match &self.stream {
+            Some(stream) if self.is_calm() => stream.give(bytes),
+            _ => 0,
+        };
+        if done == bytes.len() { Ok(()) } else { self.send_or_keep(cx, &bytes[done..]) }
+    }
+
+    #[inline(never)]
+    fn send_or_keep(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
         if self.stream.is_none() {
             return Ok(());
         }

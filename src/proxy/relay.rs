@@ -154,6 +154,7 @@ impl Relay<'_> {
     }
 
     /// Writes to a side what it did not take before, and reads it once; true if either moved anything.
+    #[inline(always)]
     fn turn(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
         let flushed = !self.pipe(side).is_calm() && self.flush(side, cx, &mut scratch.out);
         let read = !self.pipe(side).asleep && self.read(side, cx, scratch);
@@ -181,6 +182,7 @@ impl Relay<'_> {
     }
 
     /// Reads a side once; true if there was something.
+    #[inline(always)]
     fn read(&mut self, side: Side, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
         if !self.is_calm() && !self.listens(side) {
             return false;
@@ -214,6 +216,7 @@ impl Relay<'_> {
     }
 
     /// Writes what the conversation has just said, and notes what it wants done with the streams.
+    #[inline(always)]
     fn settle(&mut self, cx: &mut Context<'_>, out: &mut Output) {
         if !out.upstream.is_empty() {
             self.send(Side::Upstream, cx, out);
@@ -227,6 +230,7 @@ impl Relay<'_> {
         }
     }
 
+    #[inline(always)]
     fn send(&mut self, side: Side, cx: &mut Context<'_>, out: &mut Output) {
         let sent = self.pipe(side).send(cx, out.to(side));
         out.to(side).clear();

@@ -83,7 +83,7 @@ impl Stream {
     ///
     /// # Errors
     /// The connection broke.
-    #[inline]
+    #[inline(always)]
     pub fn poll_take(&mut self, cx: &mut Context<'_>, noted: &mut bool, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Plain(stream) => socket::poll_take(stream, cx, noted, buffer),
@@ -95,11 +95,21 @@ impl Stream {
         }
     }
 
+    /// Writes what a socket takes at once, and tells how much that was: nothing where TLS has to be asked, or something is
+    /// wrong, which [`Stream::poll_give`] will tell.
+    #[inline(always)]
+    pub fn give(&self, bytes: &[u8]) -> usize {
+        match self {
+            Stream::Plain(stream) => socket::give(stream, bytes),
+            Stream::Unix(stream) => socket::give(stream, bytes),
+            Stream::Dialled(_) | Stream::Accepted(_) => 0,
+        }
+    }
+
     /// Writes once, as [`AsyncWrite::poll_write`] does.
     ///
     /// # Errors
     /// The connection broke.
-    #[inline]
     pub fn poll_give(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Plain(stream) => socket::poll_give(stream, cx, bytes),

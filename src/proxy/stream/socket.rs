@@ -28,6 +28,7 @@ pub trait Socket: AsFd {
 macro_rules! socket {
     ($kind:ty) => {
         impl Socket for $kind {
+            #[inline(always)]
             fn attempt<R>(&self, interest: Interest, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
                 self.try_io(interest, attempt)
             }
@@ -51,7 +52,7 @@ socket!(UnixStream);
 ///
 /// # Errors
 /// The connection broke.
-#[inline]
+#[inline(always)]
 pub fn poll_take(
     socket: &impl Socket,
     cx: &mut Context<'_>,
@@ -93,27 +94,38 @@ pub fn poll_take(
     }
 }
 
+/// Writes what the socket takes at once; nothing also if it is broken, which the next write will tell.
+#[inline(always)]
+pub fn give(socket: &impl Socket, bytes: &[u8]) -> usize {
+    attempt_to_give(socket, bytes).and_then(Result::ok).unwrap_or(0)
+}
+
 /// Writes once.
 ///
 /// # Errors
 /// The connection broke.
-#[inline]
 pub fn poll_give(socket: &impl Socket, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
     loop {
-        let mut asked = None;
-        let _ = socket.attempt(Interest::WRITABLE, || {
-            let written = send(socket, bytes, SendFlags::NOSIGNAL);
-            asked = Some(written);
-            match written {
-                // Less than was offered: there is no more room.
-                Ok(written) if 0 < written && written < bytes.len() => Err(io::ErrorKind::WouldBlock.into()),
-                Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
-                _ => Ok(()),
-            }
-        });
-        match asked {
+        match attempt_to_give(socket, bytes) {
             None | Some(Err(Errno::WOULDBLOCK)) => ready!(socket.poll_writable(cx))?,
             Some(done) => return Poll::Ready(done.map_err(Into::into)),
         }
     }
+}
+
+/// What the system says, if it was asked.
+#[inline(always)]
+fn attempt_to_give(socket: &impl Socket, bytes: &[u8]) -> Option<Result<usize, Errno>> {
+    let mut asked = None;
+    let _ = socket.attempt(Interest::WRITABLE, || {
+        let written = send(socket, bytes, SendFlags::NOSIGNAL);
+        asked = Some(written);
+        match written {
+            // Less than was offered: there is no more room.
+            Ok(written) if 0 < written && written < bytes.len() => Err(io::ErrorKind::WouldBlock.into()),
+            Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    });
+    asked
 }
