@@ -80,9 +80,8 @@ impl MaskingKey {
     /// The key as it applies `by` bytes further on.
     #[must_use]
     pub fn rotated(self, by: usize) -> Self {
-        let mut key = self.0;
-        key.rotate_left(by % 4);
-        MaskingKey(key)
+        // Read with the first byte lowest, so that a shift to the right brings the next one to the front.
+        MaskingKey(u32::from_le_bytes(self.0).rotate_right((by % 4) as u32 * 8).to_le_bytes())
     }
 
     /// XORs `bytes` with the key, from the key's first byte on.
