@@ -138,6 +138,7 @@ impl Leg {
 
     /// Tells the close now, or when the half-written frame is whole if somebody is left to complete it; otherwise its
     /// stream just ends.
+    #[cold]
     fn close(&mut self, close: &Close<'_>, completes: bool, out: &mut Vec<u8>, keys: &mut dyn Keys) {
         if self.told != Told::Open {
             return;
@@ -209,10 +210,11 @@ impl Conversation {
         keys: &mut dyn Keys,
     ) -> bool {
         while self.leg(side).heard == Heard::Open {
-            match self.leg(side).codec.decode(input) {
-                Ok(Some(event)) => self.relay(side, &event, out, keys),
+            // Looked at where it stands: an event is not small.
+            match &self.leg(side).codec.decode(input) {
+                Ok(Some(event)) => self.relay(side, event, out, keys),
                 Ok(None) => return false,
-                Err(rule) => self.broke(side, rule, out, keys),
+                Err(rule) => self.broke(side, *rule, out, keys),
             }
             if !self.leg(side).speaking && out.to(side.other()).len() >= enough {
                 return true;
@@ -340,13 +342,31 @@ impl Conversation {
         }
     }
 
+    /// The leg of `side`, and the other.
+    fn facing(&mut self, side: Side) -> (&mut Leg, &mut Leg) {
+        match side {
+            Side::Downstream => (&mut self.downstream, &mut self.upstream),
+            Side::Upstream => (&mut self.upstream, &mut self.downstream),
+        }
+    }
+
     fn caused_by(&mut self, cause: Cause) {
         self.cause.get_or_insert(cause);
     }
 
+    #[inline]
     fn relay(&mut self, side: Side, event: &Event<'_>, out: &mut Output, keys: &mut dyn Keys) {
         match event {
-            Event::Data(chunk) => self.data(side, chunk, out, keys),
+            Event::Data(chunk) => self.data(side, event, chunk, out, keys),
+            _ => self.control(side, event, out, keys),
+        }
+    }
+
+    /// What brings no data. Out of line, like all that is rare, so that data does not pay for it.
+    #[cold]
+    fn control(&mut self, side: Side, event: &Event<'_>, out: &mut Output, keys: &mut dyn Keys) {
+        match event {
+            Event::Data(_) => {}
             Event::Close(close) => self.closed(side, close, out, keys),
             Event::Ping(payload) => {
                 let other = self.leg(side.other());
@@ -369,9 +389,11 @@ impl Conversation {
         }
     }
 
-    fn data(&mut self, side: Side, chunk: &Chunk<'_>, out: &mut Output, keys: &mut dyn Keys) {
+    /// Passes `event` on, which brings `chunk`.
+    #[inline]
+    fn data(&mut self, side: Side, event: &Event<'_>, chunk: &Chunk<'_>, out: &mut Output, keys: &mut dyn Keys) {
         let max = self.max_message;
-        let leg = self.leg(side);
+        let (leg, other) = self.facing(side);
         leg.size = if chunk.opens.is_some() { 0 } else { leg.size } + chunk.payload.len() as u64;
         // What a frame announces counts at once, so that no part of it goes out; text that is mended announces nothing.
         if max.is_some_and(|max| leg.size.saturating_add(chunk.rest.owed()) > max) {
@@ -379,24 +401,30 @@ impl Conversation {
         }
         leg.speaking = chunk.rest != Rest::End;
         leg.messages += u64::from(!leg.speaking);
-        let other = self.leg(side.other());
         if !other.takes_data() {
             return;
         }
         let other_out = out.to(side.other());
-        if let Err(undeliverable) = other.codec.encode(&Event::Data(*chunk), other_out, keys) {
-            other.close(&Close::EMPTY, false, other_out, keys);
-            self.caused_by(match undeliverable {
-                Undeliverable::Message => Cause::OneWay(side),
-                _ => Cause::Binary(side),
-            });
-            let close = Close::with(code::UNSUPPORTED);
-            return self.leg(side).close(&close, true, out.to(side), keys);
+        if let Err(undeliverable) = other.codec.encode(event, other_out, keys) {
+            return self.refused(side, undeliverable, out, keys);
         }
-        if let (Told::Closing(code), false) = (other.told, other.codec.mid_frame()) {
+        if let Told::Closing(code) = other.told
+            && !other.codec.mid_frame()
+        {
             other.told = Told::Open;
             other.close(&Close { code, ..Close::EMPTY }, false, other_out, keys);
         }
+    }
+
+    /// The other side has no words for a message of `side`.
+    #[cold]
+    fn refused(&mut self, side: Side, undeliverable: Undeliverable, out: &mut Output, keys: &mut dyn Keys) {
+        self.leg(side.other()).close(&Close::EMPTY, false, out.to(side.other()), keys);
+        self.caused_by(match undeliverable {
+            Undeliverable::Message => Cause::OneWay(side),
+            _ => Cause::Binary(side),
+        });
+        self.leg(side).close(&Close::with(code::UNSUPPORTED), true, out.to(side), keys);
     }
 
     fn closed(&mut self, side: Side, close: &Close<'_>, out: &mut Output, keys: &mut dyn Keys) {
@@ -417,6 +445,7 @@ impl Conversation {
         self.settle_debts(side, out, keys);
     }
 
+    #[cold]
     fn broke(&mut self, side: Side, rule: ProtocolError, out: &mut Output, keys: &mut dyn Keys) {
         self.caused_by(Cause::Broke(side, rule));
         let leg = self.leg(side);

@@ -80,22 +80,27 @@ impl MaskingKey {
     /// The key as it applies `by` bytes further on.
     #[must_use]
     pub fn rotated(self, by: usize) -> Self {
-        let mut key = self.0;
-        key.rotate_left(by % 4);
-        MaskingKey(key)
+        // Read with the first byte lowest, so that a shift to the right brings the next one to the front.
+        MaskingKey(u32::from_le_bytes(self.0).rotate_right((by % 4) as u32 * 8).to_le_bytes())
     }
 
-    /// XORs `bytes` with the key, from the key's first byte on.
+    /// XORs `bytes` with the key, from the key's first byte on. Out of line, so that a plain copy does not pay for it.
+    #[inline(never)]
     pub fn apply(self, bytes: &mut [u8]) {
-        let key = u32::from_ne_bytes(self.0);
-        let wide = u64::from(key) << 32 | u64::from(key);
-        let (blocks, tail) = bytes.as_chunks_mut::<8>();
-        for block in blocks {
-            *block = (u64::from_ne_bytes(*block) ^ wide).to_ne_bytes();
+        let key = self.wide();
+        let (words, tail) = bytes.as_chunks_mut::<8>();
+        for word in words {
+            *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
         }
-        for (byte, key) in tail.iter_mut().zip(self.0.iter().cycle()) {
+        for (byte, key) in tail.iter_mut().zip(key.to_ne_bytes()) {
             *byte ^= key;
         }
+    }
+
+    /// The key twice, as it lies over eight bytes.
+    fn wide(self) -> u64 {
+        let key = u64::from(u32::from_ne_bytes(self.0));
+        key << 32 | key
     }
 
     fn xor(self, other: Self) -> Self {
@@ -155,7 +160,17 @@ impl<'a> Payload<'a> {
         Payload { bytes: &self.bytes[from..to], key: self.key.map(|key| key.rotated(from)) }
     }
 
+    /// Whether the plain bytes are all ASCII, for which they need not be unmasked.
+    pub fn is_ascii(&self) -> bool {
+        let key = self.key.map_or(0, MaskingKey::wide);
+        let (words, tail) = self.bytes.as_chunks::<8>();
+        let words = words.iter().fold(0, |seen, word| seen | (u64::from_ne_bytes(*word) ^ key));
+        let tail = tail.iter().zip(key.to_ne_bytes()).fold(0, |seen, (byte, key)| seen | (byte ^ key));
+        words & 0x8080_8080_8080_8080 == 0 && tail.is_ascii()
+    }
+
     /// Appends the bytes to `out` under the key `wanted`. Equal keys cancel to a plain copy.
+    #[inline]
     pub fn append_to(&self, out: &mut Vec<u8>, wanted: Option<MaskingKey>) {
         let start = out.len();
         out.extend_from_slice(self.bytes);
@@ -393,6 +408,25 @@ mod tests {
         let payload = Payload::new(&masked, Some(KEY));
         for from in 0..masked.len() {
             assert_eq!(payload.slice(from, masked.len()).to_vec(), b"The quick brown fox"[from..]);
+        }
+    }
+
+    #[test]
+    fn one_byte_above_ascii_is_seen_wherever_it_stands() {
+        // A key with high bits of its own.
+        let key = MaskingKey([0x81, 0x02, 0xF3, 0x04]);
+        for length in 0..70 {
+            let plain: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            // The last round sets no byte.
+            for at in 0..=plain.len() {
+                let mut plain = plain.clone();
+                plain.iter_mut().skip(at).take(1).for_each(|byte| *byte |= 0x80);
+                let mut masked = plain.clone();
+                key.apply(&mut masked);
+                for payload in [Payload::plain(&plain), Payload::new(&masked, Some(key))] {
+                    assert_eq!(payload.is_ascii(), at == plain.len(), "{at} of {length}");
+                }
+            }
         }
     }
 

@@ -4,6 +4,10 @@
 
 use crate::event::Payload;
 
+/// Most bytes that are first looked at for ASCII alone: most short texts are nothing else, and the quick check of long
+/// ones is slow to begin.
+const SHORT: usize = 128;
+
 /// How far a text has been checked: remembers a character that the last chunk left unfinished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Utf8 {
@@ -34,6 +38,15 @@ impl Utf8 {
     /// # Errors
     /// At the first byte that no continuation can make valid.
     pub fn feed(&mut self, payload: &Payload<'_>) -> Result<(), NotUtf8> {
+        if self.need == 0 && payload.len() <= SHORT && payload.is_ascii() {
+            return Ok(());
+        }
+        self.feed_any(payload)
+    }
+
+    /// Out of line, so that ASCII does not pay for the room that unmasking needs.
+    #[inline(never)]
+    fn feed_any(&mut self, payload: &Payload<'_>) -> Result<(), NotUtf8> {
         payload.for_each_plain(|bytes| self.check(bytes)).map_err(|_| NotUtf8)
     }
 
@@ -82,6 +95,17 @@ impl Utf8 {
         };
         let have = u8::try_from(cut.len()).expect("an unfinished character has at most 3 bytes");
         *self = Utf8 { have, need: length - have, next: if have == 1 { second } else { (0x80, 0xBF) } };
+    }
+}
+
+/// How many bytes of ASCII `bytes` begins with, as far as a short look tells.
+#[inline]
+pub fn ascii(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes[..bytes.len().min(SHORT)].as_chunks::<8>();
+    let high_bits = |word: &[u8; 8]| u64::from_le_bytes(*word) & 0x8080_8080_8080_8080;
+    match words.iter().position(|word| high_bits(word) != 0) {
+        Some(at) => at * 8 + high_bits(&words[at]).trailing_zeros() as usize / 8,
+        None => words.len() * 8 + tail.iter().take_while(|byte| byte.is_ascii()).count(),
     }
 }
 
@@ -155,6 +179,17 @@ mod tests {
                     .try_for_each(|part| text.feed(&Payload::plain(part)))
                     .is_ok_and(|()| text.is_complete());
                 assert_eq!(verdict, valid, "{sample:02x?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_look_counts_ascii_to_its_end_or_the_first_other_byte() {
+        for length in 0..SHORT + 20 {
+            for at in 0..=length {
+                let mut bytes = vec![0x7F; length];
+                bytes[at..].fill(0x80);
+                assert_eq!(ascii(&bytes), at.min(SHORT), "{at} of {length}");
             }
         }
     }

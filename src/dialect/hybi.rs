@@ -19,6 +19,9 @@ const RSV: u8 = 0x70;
 /// RFC 7692 §6: set on the first frame of a compressed message, whose payload is then not UTF-8.
 const RSV1: u8 = 0x40;
 const MASK: u8 = 0x80;
+const OPCODE: u8 = 0x0F;
+/// Set in the opcodes of control frames.
+const CONTROL: u8 = 0x8;
 const CONTINUATION: u8 = 0x0;
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
@@ -95,8 +98,8 @@ pub struct Hybi {
     extensions: bool,
     /// The message being read, from its first frame's header to its last byte.
     message: Option<Message>,
-    /// The data frame being read, once its header is taken.
-    frame: Option<Frame>,
+    /// The data frame being read; between frames it has no byte left.
+    frame: Frame,
     /// The frame being written.
     writing: Written,
     /// The close code the peer sent, as it wrote it.
@@ -111,16 +114,14 @@ struct Message {
     text: Utf8,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Frame {
-    fin: bool,
+    /// The first byte of its header; once a chunk has said what it says of the message's beginning, [`FIN`] of it.
+    first: u8,
     /// Bytes of payload still to come.
     left: u64,
     /// The key for the next of them.
     key: Option<MaskingKey>,
-    /// What the first chunk of this frame says; taken with it.
-    opens: Option<Kind>,
-    rsv: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -132,9 +133,7 @@ struct Written {
 /// A frame's first bytes.
 #[derive(Clone, Copy, Debug)]
 struct Header {
-    fin: bool,
-    rsv: u8,
-    opcode: u8,
+    first: u8,
     length: u64,
     key: Option<MaskingKey>,
     /// Bytes the header itself takes.
@@ -149,17 +148,35 @@ impl Hybi {
             role,
             extensions,
             message: None,
-            frame: None,
+            frame: Frame::default(),
             writing: Written::default(),
             heard_code: None,
         }
     }
 
+    /// As [`Codec::decode`], of an input that is not empty.
+    #[inline(never)]
+    fn read<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        if self.frame.left == 0 {
+            let Some(header) = self.header(input)? else { return Ok(None) };
+            if header.first & CONTROL != 0 {
+                return self.control(header, input);
+            }
+            // The header stays until some payload follows it, so that both can go out in one piece.
+            if header.length > 0 && input.len() == header.size {
+                return Ok(None);
+            }
+            *input = &input[header.size..];
+            self.begin_data(&header);
+        }
+        self.data(input)
+    }
+
     /// Reads a header and judges it as soon as the bytes that condemn it are there.
     fn header(&self, input: &[u8]) -> Result<Option<Header>, ProtocolError> {
         let Some(&first) = input.first() else { return Ok(None) };
-        let (fin, rsv, opcode) = (first & FIN != 0, first & RSV, first & 0x0F);
-        let control = opcode & 0x8 != 0;
+        let (fin, rsv, opcode) = (first & FIN != 0, first & RSV, first & OPCODE);
+        let control = opcode & CONTROL != 0;
         // Extensions so far mark data frames only (RFC 7692 §6.1); a marked control frame has no meaning.
         if rsv != 0 && (!self.extensions || control) {
             return Err(ProtocolError::SetReservedBits);
@@ -180,22 +197,12 @@ impl Hybi {
         }
         let (length, at) = match second & 0x7F {
             126 | 127 if control => return Err(ProtocolError::SentLongControlFrame),
-            126 => match input[2..].first_chunk() {
-                Some(bytes) => (u64::from(u16::from_be_bytes(*bytes)), 4),
-                None => return Ok(None),
-            },
-            127 => match input[2..].first_chunk() {
-                Some(bytes) => (u64::from_be_bytes(*bytes), 10),
+            long @ (126 | 127) => match self.long_length(long, &input[2..])? {
+                Some(length) => length,
                 None => return Ok(None),
             },
             short => (u64::from(short), 2),
         };
-        if length >> 63 != 0 {
-            return Err(ProtocolError::AnnouncedOverlongFrame);
-        }
-        if self.rules.minimal_lengths && at != length_size(length) {
-            return Err(ProtocolError::PaddedFrameLength);
-        }
         let (key, size) = match self.role {
             Role::Client => (None, at),
             Role::Server => match input[at..].first_chunk() {
@@ -203,14 +210,32 @@ impl Hybi {
                 None => return Ok(None),
             },
         };
-        Ok(Some(Header { fin, rsv, opcode, length, key, size }))
+        Ok(Some(Header { first, length, key, size }))
     }
 
+    /// A length of two bytes or eight, and where in the frame it ends. Out of line, since most frames are short.
+    #[inline(never)]
+    fn long_length(&self, long: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, ProtocolError> {
+        let (length, at, least) = match (long, bytes.first_chunk(), bytes.first_chunk()) {
+            (126, Some(two), _) => (u64::from(u16::from_be_bytes(*two)), 4, 126),
+            (127, _, Some(eight)) => (u64::from_be_bytes(*eight), 10, 0x1_0000),
+            _ => return Ok(None),
+        };
+        if length >> 63 != 0 {
+            return Err(ProtocolError::AnnouncedOverlongFrame);
+        }
+        if self.rules.minimal_lengths && length < least {
+            return Err(ProtocolError::PaddedFrameLength);
+        }
+        Ok(Some((length, at)))
+    }
+
+    #[cold]
     fn control<'a>(&mut self, header: Header, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         let whole = header.size + header.length as usize;
         let Some((frame, rest)) = input.split_at_checked(whole) else { return Ok(None) };
         let payload = Payload::new(&frame[header.size..], header.key);
-        let event = match header.opcode {
+        let event = match header.first & OPCODE {
             PING => Event::Ping(payload),
             PONG => Event::Pong(payload),
             _ => Event::Close(self.read_close(payload)?),
@@ -252,82 +277,60 @@ impl Hybi {
         }
     }
 
-    fn begin_data(&mut self, header: Header) {
-        let kind = match header.opcode {
-            TEXT => Some(Kind::Text),
-            BINARY => Some(Kind::Binary),
-            _ => None,
-        };
-        if let Some(kind) = kind {
+    /// Begins the frame, and the message if it is the first of it.
+    fn begin_data(&mut self, header: &Header) {
+        let rsv = header.first & RSV;
+        match &mut self.message {
             // An extension that is not RFC 7692 may mark continuation frames alone; with one agreed, any mark makes the
             // message opaque from there on.
-            self.message = Some(Message { kind, opaque: header.rsv & RSV1 != 0, text: Utf8::default() });
-        } else if let Some(message) = &mut self.message {
-            message.opaque |= header.rsv != 0;
+            Some(message) => message.opaque |= rsv != 0,
+            None => {
+                let kind = opened(header.first).unwrap_or(Kind::Binary);
+                self.message = Some(Message { kind, opaque: rsv & RSV1 != 0, text: Utf8::default() });
+            }
         }
-        self.frame =
-            Some(Frame { fin: header.fin, left: header.length, key: header.key, opens: kind, rsv: header.rsv });
+        self.frame = Frame { first: header.first, left: header.length, key: header.key };
     }
 
     /// Takes the next piece of the frame being read.
     fn data<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else { return Ok(None) };
+        let (frame, Some(message)) = (&mut self.frame, &mut self.message) else { return Ok(None) };
         let here = usize::try_from(frame.left).map_or(input.len(), |left| left.min(input.len()));
-        if here == 0 && frame.left > 0 {
+        let frame_ends = frame.left == here as u64;
+        if here == 0 && !frame_ends {
             return Ok(None);
         }
+        let fin = frame.first & FIN != 0;
         let mut piece = Piece { payload: Payload::new(&input[..here], frame.key), taken: here };
-        let mends = self.rules.mends_text && message.kind == Kind::Text && !message.opaque;
+        let text = message.kind == Kind::Text && !message.opaque;
+        let mends = text && self.rules.mends_text;
         if mends {
-            match mend(piece.payload, frame.left == here as u64, frame.fin, &mut message.text)? {
+            match mend(piece.payload, frame_ends, fin, &mut message.text)? {
                 Some(mended) => piece = mended,
                 None => return Ok(None),
             }
-        } else if message.kind == Kind::Text && !message.opaque {
-            let ends = frame.fin && frame.left == here as u64;
-            let valid = message.text.feed(&piece.payload).is_ok() && (!ends || message.text.is_complete());
-            if !valid {
+        } else if text {
+            let valid = message.text.feed(&piece.payload).is_ok();
+            if !valid || (fin && frame_ends && !message.text.is_complete()) {
                 return Err(ProtocolError::SentInvalidUtf8);
             }
         }
         *input = &input[piece.taken..];
         frame.left -= piece.taken as u64;
         frame.key = frame.key.map(|key| key.rotated(piece.taken));
-        let rest = match (frame.left, frame.fin) {
+        let rest = match (frame.left, fin) {
             (0, true) => Rest::End,
             (0, false) => Rest::More,
             // What is mended may change its length, so nothing can be promised of it.
             (_, _) if mends => Rest::More,
             (bytes, fin) => Rest::Owed { bytes, fin },
         };
-        let chunk =
-            Chunk { opens: frame.opens.take(), rsv: std::mem::take(&mut frame.rsv), payload: piece.payload, rest };
-        if frame.left == 0 {
-            if frame.fin {
-                self.message = None;
-            }
-            self.frame = None;
+        let chunk = Chunk { opens: opened(frame.first), rsv: frame.first & RSV, payload: piece.payload, rest };
+        frame.first &= FIN;
+        if rest == Rest::End {
+            self.message = None;
         }
         Ok(Some(Event::Data(chunk)))
-    }
-
-    fn write_header(&mut self, first: u8, length: u64, key: Option<MaskingKey>, out: &mut Vec<u8>) {
-        let mask = if key.is_some() { MASK } else { 0 };
-        out.push(first);
-        match length_size(length) {
-            2 => out.push(mask | length as u8),
-            4 => {
-                out.push(mask | 126);
-                out.extend_from_slice(&(length as u16).to_be_bytes());
-            }
-            _ => {
-                out.push(mask | 127);
-                out.extend_from_slice(&length.to_be_bytes());
-            }
-        }
-        if let Some(MaskingKey(key)) = key {
-            out.extend_from_slice(&key);
-        }
     }
 
     /// The key of a new frame: none for a server; for a client the one the bytes came with, or a fresh one.
@@ -338,9 +341,11 @@ impl Hybi {
         }
     }
 
+    #[inline]
     fn write_data(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
         let here = chunk.payload.len() as u64;
-        if self.writing.owed == 0 {
+        let mut frame = self.writing;
+        if frame.owed == 0 {
             let opcode = match chunk.opens {
                 Some(Kind::Text) => TEXT,
                 Some(Kind::Binary) => BINARY,
@@ -348,18 +353,29 @@ impl Hybi {
             };
             let fin = if chunk.rest.fin() { FIN } else { 0 };
             let key = self.key_for(chunk.payload.key(), keys);
-            self.writing = Written { owed: here + chunk.rest.owed(), key };
-            self.write_header(fin | chunk.rsv | opcode, self.writing.owed, key, out);
+            frame = Written { owed: here + chunk.rest.owed(), key };
+            write_header(fin | chunk.rsv | opcode, frame.owed, key, out);
         }
-        chunk.payload.append_to(out, self.writing.key);
-        self.writing.owed -= here;
-        debug_assert_eq!(self.writing.owed, chunk.rest.owed(), "an announced length is a promise");
-        self.writing.key = self.writing.key.map(|key| key.rotated(chunk.payload.len()));
+        debug_assert_eq!(frame.owed - here, chunk.rest.owed(), "an announced length is a promise");
+        let key = frame.key.map(|key| key.rotated(chunk.payload.len()));
+        self.writing = Written { owed: frame.owed - here, key };
+        chunk.payload.append_to(out, frame.key);
+    }
+
+    /// What brings no data. Out of line, like all that is rare, so that data does not pay for it.
+    #[cold]
+    fn write_other(&mut self, event: &Event<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
+        match event {
+            Event::Data(_) => {}
+            Event::Ping(payload) => self.write_control(PING, payload, out, keys),
+            Event::Pong(payload) => self.write_control(PONG, payload, out, keys),
+            Event::Close(close) => self.write_close(close, out, keys),
+        }
     }
 
     fn write_control(&mut self, opcode: u8, payload: &Payload<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
         let key = self.key_for(payload.key(), keys);
-        self.write_header(FIN | opcode, payload.len() as u64, key, out);
+        write_header(FIN | opcode, payload.len() as u64, key, out);
         payload.append_to(out, key);
     }
 
@@ -376,9 +392,18 @@ impl Hybi {
         };
         // The reason's key is the frame's, two bytes further on; two more bring it back to the start.
         let key = self.key_for(close.reason.key().map(|key| key.rotated(2)), keys);
-        self.write_header(FIN | CLOSE, 2 + close.reason.len() as u64, key, out);
+        write_header(FIN | CLOSE, 2 + close.reason.len() as u64, key, out);
         Payload::plain(&code.to_be_bytes()).append_to(out, key);
         close.reason.append_to(out, key.map(|key| key.rotated(2)));
+    }
+}
+
+/// The kind of the message that a frame with this first byte begins.
+fn opened(first: u8) -> Option<Kind> {
+    match first & OPCODE {
+        TEXT => Some(Kind::Text),
+        BINARY => Some(Kind::Binary),
+        _ => None,
     }
 }
 
@@ -390,6 +415,7 @@ struct Piece<'a> {
 
 /// The front of a text up to its first fault, or the U+FFFD that replaces the fault; `None` waits for the rest of a
 /// character.
+#[inline(never)]
 fn mend<'a>(
     payload: Payload<'a>,
     frame_ends: bool,
@@ -424,38 +450,41 @@ fn mend<'a>(
     })
 }
 
-/// How many bytes a header without key takes for this length.
-fn length_size(length: u64) -> usize {
-    match length {
-        0..=125 => 2,
-        126..=0xFFFF => 4,
-        _ => 10,
+#[inline]
+fn write_header(first: u8, length: u64, key: Option<MaskingKey>, out: &mut Vec<u8>) {
+    match (length, key) {
+        // Appended at once, since each part would ask for room of its own.
+        (..126, Some(MaskingKey([a, b, c, d]))) => out.extend_from_slice(&[first, MASK | length as u8, a, b, c, d]),
+        (..126, None) => out.extend_from_slice(&[first, length as u8]),
+        _ => write_long_header(first, length, key, out),
+    }
+}
+
+#[inline(never)]
+fn write_long_header(first: u8, length: u64, key: Option<MaskingKey>, out: &mut Vec<u8>) {
+    let mask = if key.is_some() { MASK } else { 0 };
+    if let Ok(length) = u16::try_from(length) {
+        out.extend_from_slice(&[first, mask | 126]);
+        out.extend_from_slice(&length.to_be_bytes());
+    } else {
+        out.extend_from_slice(&[first, mask | 127]);
+        out.extend_from_slice(&length.to_be_bytes());
+    }
+    if let Some(MaskingKey(key)) = key {
+        out.extend_from_slice(&key);
     }
 }
 
 impl Codec for Hybi {
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        if self.frame.is_none() {
-            let Some(header) = self.header(input)? else { return Ok(None) };
-            if header.opcode & 0x8 != 0 {
-                return self.control(header, input);
-            }
-            // The header stays until some payload follows it, so that both can go out in one piece.
-            if header.length > 0 && input.len() == header.size {
-                return Ok(None);
-            }
-            *input = &input[header.size..];
-            self.begin_data(header);
-        }
-        self.data(input)
+        // Asked once more behind every read, so the answer must not pay for the room that reading takes.
+        if input.is_empty() { Ok(None) } else { self.read(input) }
     }
 
     fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) -> Result<(), Undeliverable> {
         match event {
             Event::Data(chunk) => self.write_data(chunk, out, keys),
-            Event::Ping(payload) => self.write_control(PING, payload, out, keys),
-            Event::Pong(payload) => self.write_control(PONG, payload, out, keys),
-            Event::Close(close) => self.write_close(close, out, keys),
+            _ => self.write_other(event, out, keys),
         }
         Ok(())
     }

@@ -14,9 +14,10 @@ impl Keys for Fresh {
         let mut rng = rand::rng();
         loop {
             // All zeroes is legal, but leaves the bytes on the wire to whoever sent them.
-            let key: [u8; 4] = rng.random();
-            if key != [0; 4] {
-                return MaskingKey(key);
+            // Drawn as one number: as an array it would be a number for each byte.
+            let key: u32 = rng.random();
+            if key != 0 {
+                return MaskingKey(key.to_ne_bytes());
             }
         }
     }
