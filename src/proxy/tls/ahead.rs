@@ -120,9 +120,11 @@ impl AsyncWrite for Ahead {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::time::Duration;
 
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -146,7 +148,8 @@ mod tests {
     async fn piece(ahead: &mut Ahead, room: usize) -> Vec<u8> {
         let mut buffer = vec![0; room];
         let mut read = ReadBuf::new(&mut buffer);
-        poll_fn(|cx| Pin::new(&mut *ahead).poll_read(cx, &mut read)).await.expect("the connection is open");
+        let reading = poll_fn(|cx| Pin::new(&mut *ahead).poll_read(cx, &mut read));
+        timeout(Duration::from_secs(5), reading).await.expect("there is more").expect("the connection is open");
         read.filled().to_vec()
     }
 
