@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use self::told::Telling;
 use crate::event::{Chunk, Closing, Codec, Event, Keys, Kind, Payload, ProtocolError, Rest, Resume, Undeliverable};
+use crate::utf8::{self, Prefix};
 
 const BOM: &[u8] = "\u{FEFF}".as_bytes();
 /// WHATWG HTML §9.2.6: the type of an event that names none.
@@ -118,6 +119,12 @@ struct Unfinished {
     told: u64,
 }
 
+impl Unfinished {
+    fn name(&self) -> &str {
+        if self.name.is_empty() { USUAL_TYPE } else { &self.name }
+    }
+}
+
 /// What a line means to whoever keeps the lines.
 enum Line {
     Blank,
@@ -218,19 +225,48 @@ impl Sse {
         Line::Other
     }
 
-    /// At its blank line, which ends at `end`, an event is told, or forgotten.
-    fn dispatch(&mut self, end: usize, input: &mut &[u8]) {
+    /// The blank line is there: the id counts from now on, and the next event begins.
+    fn confirm(&mut self) -> Unfinished {
         if self.last_id != self.id {
             self.last_id.clone_from(&self.id);
         }
-        let event = std::mem::take(&mut self.event);
-        let name = if event.name.is_empty() { USUAL_TYPE } else { &event.name };
+        std::mem::take(&mut self.event)
+    }
+
+    /// At its blank line, which ends at `end`, an event is told, or forgotten.
+    fn dispatch(&mut self, end: usize, input: &mut &[u8]) {
+        let event = self.confirm();
         self.lines = 0;
-        if event.data > 0 && self.reading.types.has(name) {
-            self.telling = Some(Telling::new(self.reading.form, name, &self.last_id, event.told, end));
+        if event.data > 0 && self.reading.types.has(event.name()) {
+            let telling = Telling::new(self.reading.form, event.name(), &self.last_id, event.told, end);
+            self.telling = Some(telling);
         } else {
             *input = &input[end..];
         }
+    }
+
+    /// What most events are, from their first line of data on: one such line and the blank one, whole in the input and
+    /// told as it is. Nothing of that has to be gone through twice; `None` leaves all others to the long way.
+    fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
+        let first = self.event.data == 0 && self.searched == 0 && !self.after_cr;
+        if !first || self.reading.form != Form::Data {
+            return None;
+        }
+        let rest = input.strip_prefix(b"data:")?;
+        let (line, rest) = rest.split_at(memchr::memchr2(b'\r', b'\n', rest)?);
+        let behind = rest.strip_prefix(b"\n\n")?;
+        let value = Payload::plain(value_behind(line));
+        let too_long = input.len() - rest.len() > self.reading.max_event;
+        if too_long
+            || value.is_empty()
+            || utf8::prefix(&value) != Prefix::Whole
+            || !self.reading.types.has(self.event.name())
+        {
+            return None;
+        }
+        self.confirm();
+        *input = behind;
+        Some(Chunk { opens: Some(Kind::Text), rsv: 0, payload: value, rest: Rest::End })
     }
 
     fn read<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
@@ -240,6 +276,9 @@ impl Sse {
                 if chunk.rest == Rest::End {
                     self.telling = None;
                 }
+                return Ok(Some(Event::Data(chunk)));
+            }
+            if let Some(chunk) = self.at_once(input) {
                 return Ok(Some(Event::Data(chunk)));
             }
             let Some((line, end)) = self.next_line(input)? else { return Ok(None) };

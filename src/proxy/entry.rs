@@ -18,7 +18,7 @@ use super::connection::{Ended, Shared};
 use super::listen;
 use super::permits::Permit;
 use super::stream::Stream;
-use super::tls::Acceptor;
+use super::tls::{Acceptor, Ahead, KEPT_BACK};
 use super::tunnel::tunnel;
 use crate::arrival::{Arrival, OwnTls, is_in};
 use crate::config::{Listener, OldTls};
@@ -227,7 +227,9 @@ impl Entry<'_> {
             }
         };
         let mut watch = self.shared.drain.watch();
-        let handshake = StartHandshake::from_parts(accepted, self.stream).into_stream(acceptor.config());
+        let limit = |connection: &mut ServerConnection| connection.set_buffer_limit(Some(KEPT_BACK));
+        let start = StartHandshake::from_parts(accepted, Ahead::new(self.stream));
+        let handshake = start.into_stream_with(acceptor.config(), limit);
         let spoken = tokio::select! {
             spoken = timeout_at(self.deadline, handshake) => spoken,
             () = watch.started() => return Err((None, Ended::Quietly)),

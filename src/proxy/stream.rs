@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
+use super::tls::Ahead;
+
 /// A connection to a server or from a client, encrypted or not. Shutting it down ends our direction alone; in TLS after
 /// telling so.
 ///
@@ -22,9 +24,9 @@ pub enum Stream {
     /// A socket of this machine.
     Unix(UnixStream),
     /// TLS over TCP, to a server.
-    Dialled(Box<client::TlsStream<TcpStream>>),
+    Dialled(Box<client::TlsStream<Ahead>>),
     /// TLS over TCP, from a client.
-    Accepted(Box<server::TlsStream<TcpStream>>),
+    Accepted(Box<server::TlsStream<Ahead>>),
 }
 
 impl Stream {
@@ -33,8 +35,8 @@ impl Stream {
         match self {
             Stream::Plain(stream) => Some(stream),
             Stream::Unix(_) => None,
-            Stream::Dialled(stream) => Some(stream.get_ref().0),
-            Stream::Accepted(stream) => Some(stream.get_ref().0),
+            Stream::Dialled(stream) => Some(&stream.get_ref().0.tcp),
+            Stream::Accepted(stream) => Some(&stream.get_ref().0.tcp),
         }
     }
 
@@ -139,7 +141,18 @@ macro_rules! each {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Dialled(stream) => {
+                stream.get_mut().0.wants(buf.remaining());
+                Pin::new(stream.as_mut()).poll_read(cx, buf)
+            }
+            Stream::Accepted(stream) => {
+                stream.get_mut().0.wants(buf.remaining());
+                Pin::new(stream.as_mut()).poll_read(cx, buf)
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! TLS as a client: whom it trusts, a stream that is plain or encrypted, and what went wrong in an operator's words.
 
 mod acceptor;
+mod ahead;
 mod identity;
 
 use std::fmt;
@@ -13,17 +14,22 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, ve
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, PeerIncompatible,
-    RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, InvalidMessage,
+    PeerIncompatible, RootCertStore, SignatureScheme,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use self::acceptor::{Acceptor, faults};
+pub use self::ahead::Ahead;
 use self::identity::authorities;
 pub use self::identity::{FileError, identity};
 use super::stream::Stream;
 use crate::config::Certificate;
+
+/// Bytes that TLS takes before it lets its writer wait for the peer. A message of 64 KiB fits in with its header, so that
+/// it goes with one system call and without a record for its last bytes alone.
+pub const KEPT_BACK: usize = 128 << 10;
 
 /// Whose certificates are believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +90,9 @@ impl Tls {
     /// What the server did wrong, or the connection.
     pub async fn connect(&self, stream: TcpStream, host: &str) -> Result<Stream, TlsError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::new(host, TlsFault::NoName))?;
-        match TlsConnector::from(self.config()).connect(name, stream).await {
+        let connector = TlsConnector::from(self.config());
+        let limit = |connection: &mut ClientConnection| connection.set_buffer_limit(Some(KEPT_BACK));
+        match connector.connect_with(name, Ahead::new(stream), limit).await {
             Ok(stream) => Ok(Stream::Dialled(Box::new(stream))),
             Err(error) => Err(TlsError::new(host, TlsFault::of(&error))),
         }
