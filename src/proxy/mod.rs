@@ -262,7 +262,7 @@ async fn accept(socket: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Sh
         match socket.accept().await {
             Ok((stream, peer)) => {
                 let permit = shared.permits.next().await;
-                listen::tune(&stream);
+                listen::tune_accepted(&stream);
                 tokio::spawn(connection::serve(stream, peer, permit, Arc::clone(&door), Arc::clone(&shared)));
             }
             // The peer gave up before it was accepted.

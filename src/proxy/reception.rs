@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
@@ -196,7 +195,7 @@ async fn greeting<'c>(
             received @ (Received::Http { .. } | Received::Opening { .. }) => return Ok(received),
         }
         let read = tokio::select! {
-            read = timeout_at(deadline, stream.read_buf(buffer)) => read,
+            read = timeout_at(deadline, stream.read_onto(buffer)) => read,
             () = watch.started() => return Err(Ended::Quietly),
         };
         match read {
@@ -226,7 +225,7 @@ fn misplaced(ended: Ended, arrival: &Arrival) -> Ended {
 /// Keeps what the client sends before it was answered. Returns only if it should not be answered any more.
 async fn early(stream: &mut Stream, buffer: &mut Vec<u8>, opening: &Opening, config: &Config) -> Ended {
     while buffer.len() < config.limits.head_bytes {
-        match stream.read_buf(buffer).await {
+        match stream.read_onto(buffer).await {
             Ok(0) | Err(_) => return Ended::Silently("it went away before the upstream had answered".into()),
             Ok(_) => {}
         }
@@ -258,7 +257,7 @@ async fn answer(
         answer.clear();
         let deadline = Instant::now() + config.timeouts.key3;
         while buffer.len() < KEY3 {
-            match timeout_at(deadline, stream.read_buf(buffer)).await {
+            match timeout_at(deadline, stream.read_onto(buffer)).await {
                 Ok(Ok(0) | Err(_)) => return Err(Ended::Silently("it went away before its third key".into())),
                 Ok(Ok(_)) => {}
                 Err(_) => return Err(Ended::Silently("no third key within timeouts.key3".into())),

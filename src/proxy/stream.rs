@@ -2,9 +2,10 @@
 
 mod socket;
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -43,6 +44,22 @@ impl Stream {
     /// Whether it goes over TLS.
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Stream::Dialled(_) | Stream::Accepted(_))
+    }
+
+    /// Reads what there is, up to 2 KiB, onto `buffer`, and tells how much that was; 0 at the end of the stream. So a head
+    /// mostly comes in one piece, and whoever has said nothing yet holds no room for one.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn read_onto(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        poll_fn(|cx| {
+            let mut piece = [0; 2048];
+            let mut read = ReadBuf::new(&mut piece);
+            ready!(Pin::new(&mut *self).poll_read(cx, &mut read))?;
+            buffer.extend_from_slice(read.filled());
+            Poll::Ready(Ok(read.filled().len()))
+        })
+        .await
     }
 
     /// Writes all of it, and what TLS would keep back.
