@@ -152,17 +152,22 @@ impl Stage {
     /// As [`Stage::open`], with further field lines in the client's request and in the backend's answer.
     #[track_caller]
     pub fn open_with(&self, dialect: Dialect, asks: &[&str], agrees: &[&str]) -> (Wire, Wire) {
-        let mut client = self.client();
-        client.say(opening(dialect, "/demo?x=1", asks));
-        let mut upstream = self.backend.accept();
-        upstream.agrees(agrees);
-        let head = client.head();
-        assert!(head.starts_with("HTTP/1.1 101 "), "{dialect}: {head}");
-        if dialect == Dialect::Hixie76 {
-            client.hears(DIGEST);
-        }
-        (client, upstream)
+        open(self.client(), &self.backend, dialect, asks, agrees)
     }
+}
+
+/// Takes a client that has said nothing yet and its backend through their opening handshakes.
+#[track_caller]
+pub fn open(mut client: Wire, backend: &Backend, dialect: Dialect, asks: &[&str], agrees: &[&str]) -> (Wire, Wire) {
+    client.say(opening(dialect, "/demo?x=1", asks));
+    let mut upstream = backend.accept();
+    upstream.agrees(agrees);
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{dialect}: {head}");
+    if dialect == Dialect::Hixie76 {
+        client.hears(DIGEST);
+    }
+    (client, upstream)
 }
 
 /// A short text and one of 1.6 MB, each way, between two ends that are open.
