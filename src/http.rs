@@ -127,12 +127,28 @@ pub fn trim(mut value: &[u8]) -> &[u8] {
 
 /// Whether the text is a token (RFC 9110 §5.6.2).
 pub fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
+    static IN_TOKENS: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            table[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut mark = 0;
+        while mark < MARKS.len() {
+            table[MARKS[mark] as usize] = true;
+            mark += 1;
+        }
+        table
+    };
+    !text.is_empty() && text.iter().all(|byte| IN_TOKENS[usize::from(*byte)])
 }
 
 /// Whether the bytes can be a field's value: no line ends, NUL or other controls but tabs (RFC 9110 §5.5).
 pub fn is_value(bytes: &[u8]) -> bool {
-    !bytes.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7F)
+    // To the end, whatever comes: so many bytes are looked at together.
+    !bytes.iter().fold(false, |bad, byte| bad | (*byte < 0x20) & (*byte != b'\t') | (*byte == 0x7F))
 }
 
 /// Whether a backend may take one name of a header for the other: whatever their letter case, and `_` for `-`, which are
@@ -192,7 +208,11 @@ pub fn head_length(bytes: &[u8]) -> Result<Option<usize>, BadHead> {
 
 /// The lines of a head, without their ends, up to the blank one.
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).take_while(|l| !l.is_empty())
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', head).chain([head.len()]);
+    ends.map(move |end| &head[std::mem::replace(&mut start, end + 1)..end])
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .take_while(|line| !line.is_empty())
 }
 
 fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>, most: usize) -> Result<Fields<'a>, BadHead> {
