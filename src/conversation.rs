@@ -309,7 +309,7 @@ impl Conversation {
 
     /// Whether both sides may say, and be told, anything: [`Finish::Open`] for both.
     pub fn is_open(&self) -> bool {
-        let is_open = |leg: &Leg| leg.told == Told::Open && leg.heard == Heard::Open;
+        let is_open = |leg: &Leg| matches!((leg.told, leg.heard), (Told::Open, Heard::Open));
         is_open(&self.downstream) && is_open(&self.upstream)
     }
 

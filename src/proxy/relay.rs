@@ -21,8 +21,9 @@ use super::stream::Stream;
 use crate::config::Timeouts;
 use crate::conversation::{Cause, Conversation, Finish, Output, Side};
 
-/// Bytes read at once. Large messages are decided by this alone.
-const READ: usize = 256 << 10;
+/// Bytes read at once. Large messages are decided by this: with 64 KiB they cost a quarter more than with 256, with 128 a
+/// sixteenth. This and what is made of it are most of what a thread holds.
+const READ: usize = 160 << 10;
 /// Unwritten answers to a side's own pings, in bytes, above which it is not read. What the other side said does not
 /// count: to stop reading for that would stop both for good.
 pub(super) const MAX_ANSWERS: usize = 64 << 10;
@@ -125,6 +126,7 @@ impl Relay<'_> {
         self.downstream.is_calm() && self.upstream.is_calm()
     }
 
+    #[inline(always)]
     fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
         if self.drain.as_mut().is_some_and(|drain| drain.poll_started(cx).is_ready()) {
             self.drain = None;
@@ -200,6 +202,10 @@ impl Relay<'_> {
     }
 
     fn hears(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>, out: &mut Output) {
+        // Nothing waits in either, and what is long goes to the other side alone: one large buffer serves both directions.
+        if out.to(side).capacity() > out.to(side.other()).capacity() {
+            std::mem::swap(&mut out.downstream, &mut out.upstream);
+        }
         let mut input = bytes;
         self.conversation.hears(side, &mut input, out, &mut Fresh);
         let answers = out.to(side).len();
