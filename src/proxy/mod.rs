@@ -207,7 +207,7 @@ fn trust(config: &Config) -> Trust {
 
 impl Worker {
     fn new(common: Common) -> io::Result<Self> {
-        // Only name look-ups block.
+        // One thread and no other drives its sockets, on which `stream::socket` relies. Only name look-ups block.
         let runtime = Builder::new_current_thread().enable_io().enable_time().max_blocking_threads(16).build()?;
         Ok(Worker { runtime, common })
     }

@@ -202,6 +202,8 @@ impl Pipe {
         unsettled.unsent.extend_from_slice(&bytes[done..]);
         if unsettled.is_waiting() {
             unsettled.stalled.get_or_insert_with(Instant::now);
+        } else {
+            (unsettled.answers, unsettled.stalled) = (0, None);
         }
         Ok(())
     }

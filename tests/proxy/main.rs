@@ -14,6 +14,7 @@ mod closing;
 mod command;
 mod events;
 mod faults;
+mod floods;
 mod forwarded;
 mod hall;
 mod handshake;

@@ -28,7 +28,7 @@ use super::connection::Shared;
 use super::drain::Watch;
 use super::pipe::Pipe;
 use super::random::Fresh;
-use super::relay::{Carried, KEEP, MAX_ANSWERS, SCRATCH, Scratch};
+use super::relay::{Carried, KEEP, MAX_ANSWERS, ROUNDS, SCRATCH, Scratch};
 use super::servers::Guest;
 use super::stream::Stream;
 use crate::config::{Route, SendFailure, Timeouts};
@@ -142,7 +142,7 @@ impl Carrier<'_> {
             self.conversation.go_away(Cause::GoingAway, &mut scratch.out, &mut Fresh);
             self.settle(cx, &mut scratch.out);
         }
-        loop {
+        for _ in 0..ROUNDS {
             let mut moved = self.flush(cx, &mut scratch.out);
             moved |= self.read_client(cx, scratch);
             moved |= self.read_events(cx, scratch);
@@ -156,6 +156,10 @@ impl Carrier<'_> {
                 return Poll::Pending;
             }
         }
+        // See the same place in `relay`.
+        let _ = self.poll_timer(cx, &mut scratch.out);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn flush(&mut self, cx: &mut Context<'_>, out: &mut Output) -> bool {

@@ -48,7 +48,8 @@ socket!(TcpStream);
 socket!(UnixStream);
 
 /// Reads once. `noted` is kept by the caller, false at first: whether the socket knows whom to wake, and so has nothing
-/// more to read until then.
+/// more to read until then. It can be trusted because the runtime tells of readiness and wakes on this same thread, with no
+/// task between the two; where several threads did that, a wake-up could be lost.
 ///
 /// # Errors
 /// The connection broke.

@@ -44,8 +44,8 @@ impl Ahead {
         Ahead { tcp, wanted: 0, rest: None }
     }
 
-    /// Says how much plaintext its reader has room for. What is read is hardly more than that, so that little is held for
-    /// a reader that does not come back.
+    /// Says how much plaintext its reader has room for. Hardly more is read, so that little is held for a reader with little
+    /// room; one with much that does not come back may leave all but the first record of [`AHEAD`] behind.
     pub fn wants(&mut self, plaintext: usize) {
         self.wanted = plaintext.min(AHEAD);
     }
