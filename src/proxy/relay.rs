@@ -126,6 +126,8 @@ impl Relay<'_> {
         self.downstream.is_calm() && self.upstream.is_calm()
     }
 
+    /// One turn. What a message passes through while all goes well is made one function, here and below: entering and leaving
+    /// eight small ones was a fifth of the relay's instructions.
     #[inline(always)]
     fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
         if self.drain.as_mut().is_some_and(|drain| drain.poll_started(cx).is_ready()) {
