@@ -229,13 +229,11 @@ fn stricter_by(bytes: &[u8], refusal: BadPreamble) -> Option<&'static str> {
 /// Whether the TLVs `ppp` found are what the rules of `stricter_by` on TLVs say of them.
 fn tlvs_break(refusal: BadPreamble, header: &ppp::v2::Header<'_>) -> bool {
     let tlvs: Vec<_> = header.tlvs().collect();
-    let inner: Vec<_> = match value(&header.tlvs(), 0x20) {
-        Some(ssl) if ssl.len() >= 5 => {
-            let found = ppp::v2::TypeLengthValues::from(&ssl[5..]);
-            found.map(|tlv| tlv.map(|tlv| tlv.to_owned())).collect()
-        }
-        _ => Vec::new(),
-    };
+    // Of every TLV of TLS: what is wrong in a second one may be said before that it is a second one.
+    let of_tls = tlvs.iter().flatten().filter(|tlv| tlv.kind == 0x20 && tlv.value.len() >= 5);
+    let inner: Vec<_> = of_tls
+        .flat_map(|tlv| ppp::v2::TypeLengthValues::from(&tlv.value[5..]).map(|tlv| tlv.map(|tlv| tlv.to_owned())))
+        .collect();
     let all = || tlvs.iter().chain(&inner);
     let count = |kind: u8| all().flatten().filter(|tlv| tlv.kind == kind).count();
     match refusal {
