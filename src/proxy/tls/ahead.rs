@@ -45,7 +45,7 @@ impl Ahead {
     }
 
     /// Says how much plaintext its reader has room for. Hardly more is read, so that little is held for a reader with little
-    /// room; one with much that does not come back may leave all but the first record of [`AHEAD`] behind.
+    /// room; one with much that does not come back may leave all but the first record of 128 KiB behind.
     pub fn wants(&mut self, plaintext: usize) {
         self.wanted = plaintext.min(AHEAD);
     }
