@@ -93,9 +93,7 @@ impl Stream {
             }
         }
     }
-}
 
-impl Stream {
     /// Reads once, as [`AsyncRead::poll_read`] does, for one task that is woken through its own waker and keeps `noted`
     /// beside the connection, false at first. It is whether there is nothing more to read and the socket has noted whom to
     /// wake when there is, which then need not be asked again until the task is woken, nor be told again at every turn.
