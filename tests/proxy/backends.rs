@@ -252,10 +252,10 @@ fn who_redirects_is_asked_again_and_not_another() {
 
 #[test]
 fn a_message_between_two_streams_goes_to_a_server_that_is_there() {
-    let mut one = Some(TcpListener::bind("127.0.0.1:0").expect("a port is free"));
-    let port = one.as_ref().and_then(|one| one.local_addr().ok()).expect("an address").port();
+    let mut one = Some(TcpListener::bind(own_address()).expect("all of 127/8 is this machine"));
+    let address = one.as_ref().and_then(|one| one.local_addr().ok()).expect("an address");
     let other = Backend::listen();
-    let first = Place::Tcp { host: "127.0.0.1".into(), port };
+    let first = Place::Tcp { host: address.ip().to_string(), port: address.port() };
     let own = proxy(vec![first, place(&other)], |config| {
         sends_events(config);
         config.routes[0].events.retry = std::time::Duration::from_secs(600);

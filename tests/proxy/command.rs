@@ -6,8 +6,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
-use socket2::{Domain, Socket, Type};
-
 use crate::support::*;
 
 fn hybridge(arguments: &[&str]) -> Command {
@@ -251,12 +249,9 @@ fn the_log_tells_how_each_connection_ended() {
 
 #[test]
 fn the_log_says_what_to_do_about_a_backend_that_is_not_there() {
-    // Bound and not listening, so that nobody else can.
-    let held = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port is free");
-    let refusing = held.local_addr().expect("an address").as_socket().expect("of the network").to_string();
+    let (_held, refusing) = refusing();
     for (host, remedy) in [
-        (&*refusing, "is it running, and listening there?"),
+        (&*refusing.to_string(), "is it running, and listening there?"),
         // RFC 6761 §6.4: a name that nobody has.
         ("backend.invalid:8080", "check the name, and this machine's resolver"),
     ] {
@@ -336,7 +331,9 @@ fn the_log_names_the_client_that_a_trusted_front_names() {
 
 #[test]
 fn every_address_of_a_port_may_be_listened_on_in_both_families() {
-    let port = TcpListener::bind("[::]:0").expect("a port is free").local_addr().expect("it has an address").port();
+    // Below those that the system gives to whoever asks for any, so that it stays free until it is listened on again.
+    let free = |port: &u16| TcpListener::bind(("::", *port)).is_ok();
+    let port = (20_000..30_000).find(free).expect("a port is free");
     let backend = Backend::listen();
     let (four, six) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
     for (first, second) in [(&four, &six), (&six, &four)] {

@@ -1,7 +1,5 @@
 //! Backends that refuse, lie, stay silent or are not there (dialects.md 9.1, 11.2).
 
-use std::net::TcpListener;
-
 use hybridge::config::Upstream;
 
 use crate::support::*;
@@ -141,7 +139,7 @@ fn a_backend_that_stays_silent_is_a_gateway_timeout() {
 
 #[test]
 fn a_backend_that_is_not_there_is_a_bad_gateway() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let (_held, nowhere) = refusing();
     let stage = Stage::with(|config| {
         config.routes[0].upstream = Upstream::parse(&format!("ws://{nowhere}")).expect("a URL");
     });

@@ -54,7 +54,7 @@ pub struct Host {
 
 impl Host {
     pub fn new(number: usize) -> Host {
-        Host::at(number, ([127, 0, 0, 1], 0).into())
+        Host::at(number, own_address())
     }
 
     /// At this very address, also when another host was there before.

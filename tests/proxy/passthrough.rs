@@ -1,6 +1,5 @@
 //! Ordinary HTTP passes to the same backend, and a WebSocket handshake may follow it on the same connection.
 
-use std::net::TcpListener;
 use std::thread;
 
 use hybridge::config::Upstream;
@@ -413,7 +412,7 @@ fn what_follows_a_chunked_body_is_judged_as_strictly_as_what_comes_first() {
 
 #[test]
 fn a_request_body_that_nobody_read_is_never_a_request() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let (_held, nowhere) = refusing();
     let elsewhere = Upstream::parse(&format!("ws://{nowhere}")).expect("a URL");
     for framing in ["length", "chunked"] {
         eprintln!("{framing}");
@@ -447,7 +446,7 @@ fn a_request_body_that_nobody_read_is_never_a_request() {
 
 #[test]
 fn a_backend_that_is_away_or_silent_or_talks_nonsense_is_a_gateways_fault() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");
+    let (_held, nowhere) = refusing();
     let away = Stage::with(|config| {
         config.routes[0].upstream = Upstream::parse(&format!("ws://{nowhere}")).expect("a URL");
     });

@@ -86,8 +86,8 @@ fn hixie_76_answer(digest: &str) -> String {
 
 #[test]
 fn the_whole_corpus_goes_over_the_wire_with_replay_at_both_ends() {
-    // An address nobody else of these tests binds to, so that its port stays free until replay takes it.
-    let free = TcpListener::bind("127.0.0.77:0").expect("all of 127/8 is this machine");
+    // Its port stays free until replay takes it.
+    let free = TcpListener::bind(own_address()).expect("all of 127/8 is this machine");
     let upstream = free.local_addr().expect("it is bound").to_string();
     drop(free);
     let url = Upstream::parse(&format!("ws://{upstream}")).expect("a proper URL");

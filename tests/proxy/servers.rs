@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hybridge::config::{Balance, Health, Place};
+use socket2::Socket;
 
 use crate::hall::*;
 use crate::support::*;
@@ -12,12 +13,10 @@ use crate::support::*;
 const LONG: Duration = Duration::from_secs(600);
 const GET: &str = "GET / HTTP/1.1\r\nHost: tv\r\n\r\n";
 
-/// An address that refuses connections for as long as the listener is kept: it is bound and does not listen.
-fn refusing() -> (socket2::Socket, Place) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port is free");
-    let port = socket.local_addr().expect("an address").as_socket().expect("of the network").port();
-    (socket, Place::Tcp { host: "127.0.0.1".into(), port })
+/// A server that refuses connections for as long as the socket is kept.
+fn away() -> (Socket, Place) {
+    let (socket, address) = refusing();
+    (socket, Place::Tcp { host: address.ip().to_string(), port: address.port() })
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn a_lost_server_moves_its_own_clients_alone() {
 
 #[test]
 fn a_client_notices_nothing_of_a_server_that_is_away() {
-    let (_held, away) = refusing();
+    let (_held, away) = away();
     let here = Host::new(7);
     let upload = "x".repeat(100_000);
     for _ in 0..2 {
@@ -153,7 +152,7 @@ fn what_may_have_reached_a_server_is_sent_to_no_other() {
 
 #[test]
 fn when_all_are_away_each_dialect_is_refused_in_its_form() {
-    let held: Vec<_> = (0..2).map(|_| refusing()).collect();
+    let held: Vec<_> = (0..2).map(|_| away()).collect();
     let proxy = proxy(held.iter().map(|(_, place)| place.clone()).collect(), |_| {});
     // More often than it takes to leave them alone, which changes nothing.
     for dialect in ALL.into_iter().chain(ALL) {
@@ -170,7 +169,7 @@ fn when_all_are_away_each_dialect_is_refused_in_its_form() {
 
 #[test]
 fn no_more_servers_are_tried_than_attempts_says() {
-    let held: Vec<_> = (0..2).map(|_| refusing()).collect();
+    let held: Vec<_> = (0..2).map(|_| away()).collect();
     let here = Host::new(0);
     let places: Vec<Place> = held.iter().map(|(_, place)| place.clone()).chain([here.place()]).collect();
     for (attempts, expected) in [(1, "HTTP/1.1 502 "), (2, "HTTP/1.1 502 "), (3, "HTTP/1.1 101 ")] {

@@ -10,13 +10,14 @@ mod wire;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hybridge::config::{Config, Upstream};
 pub use hybridge::dialect::Dialect;
 use hybridge::proxy::{Drain, Server};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 pub use self::speech::*;
 pub use self::wire::*;
@@ -63,6 +64,23 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.drain.start();
     }
+}
+
+/// An address that refuses connections for as long as the socket is kept: it is bound and does not listen, so that
+/// nobody else can.
+pub fn refusing() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port is free");
+    let address = socket.local_addr().expect("an address").as_socket().expect("of the network");
+    (socket, address)
+}
+
+/// An address of this machine that nobody else of this process is given, with any port: whoever leaves its port finds it
+/// free again, where at 127.0.0.1 the system may have given it to somebody.
+pub fn own_address() -> SocketAddr {
+    static LAST: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = LAST.fetch_add(1, Ordering::Relaxed).checked_add(1).expect("fewer are needed").to_be_bytes();
+    SocketAddr::from(([127, 77, high, low], 0))
 }
 
 /// A socket that backends are reached at. Connections wait in it until they are accepted.
