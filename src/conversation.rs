@@ -24,6 +24,8 @@
 
 mod cause;
 
+use std::ops::ControlFlow;
+
 pub use self::cause::{Cause, Lost};
 use crate::event::{Chunk, Close, Closing, Codec, Event, Keys, ProtocolError, Rest, Resume, Undeliverable, code};
 
@@ -117,23 +119,64 @@ enum Told {
     Dropped,
 }
 
-struct Leg {
-    codec: Box<dyn Codec>,
+impl Told {
+    fn takes_data(self) -> bool {
+        matches!(self, Told::Open | Told::Closing(_))
+    }
+}
+
+/// The messages of one side.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    /// How many are finished.
+    messages: u64,
+    /// Inside one.
+    speaking: bool,
+    /// Bytes of the one it is saying.
+    size: u64,
+}
+
+/// What data is passed on under.
+#[derive(Clone, Copy)]
+struct Terms {
+    /// The most bytes of a message.
+    max: Option<u64>,
+    /// The bytes behind which to pause, at the end of a message.
+    enough: usize,
+    /// What the one who is told was told before.
+    told: Told,
+}
+
+/// Why no more data is passed on.
+enum Passed<'a> {
+    /// There is no more that could be understood.
+    All,
+    /// It is enough.
+    Enough,
+    /// This comes first, which is no data.
+    Other(Event<'a>),
+    /// A frame is whole behind which a close is to be told.
+    Frame,
+    /// A rule was broken.
+    Broke(ProtocolError),
+    /// There are no words for the message.
+    Refused(Undeliverable),
+}
+
+struct Leg<C> {
+    /// Apart, since the task of a connection takes room in steps of 128 bytes.
+    codec: Box<C>,
+    said: Said,
     heard: Heard,
     told: Told,
     /// The code of the close it is owed once the other side has had its say: an answer to its own, or the rule it
     /// broke.
     owed: Option<Option<u16>>,
-    /// Inside a message.
-    speaking: bool,
-    /// Bytes of the message it is saying.
-    size: u64,
-    messages: u64,
 }
 
-impl Leg {
-    fn new(codec: Box<dyn Codec>) -> Self {
-        Leg { codec, heard: Heard::Open, told: Told::Open, owed: None, speaking: false, size: 0, messages: 0 }
+impl<C: Codec> Leg<C> {
+    fn new(codec: C) -> Self {
+        Leg { codec: Box::new(codec), said: Said::default(), heard: Heard::Open, told: Told::Open, owed: None }
     }
 
     /// Tells the close now, or when the half-written frame is whole if somebody is left to complete it; otherwise its
@@ -169,28 +212,83 @@ impl Leg {
     }
 
     fn end(&mut self) {
-        if matches!(self.told, Told::Open | Told::Closing(_)) {
+        if self.told.takes_data() {
             self.told = Told::Ended;
         }
     }
+}
 
-    fn takes_data(&self) -> bool {
-        matches!(self.told, Told::Open | Told::Closing(_))
+/// Passes on what `from` says as long as it is data.
+fn pass<'a, C: Codec>(
+    (from, said): (&mut C, &mut Said),
+    to: &mut C,
+    terms: Terms,
+    input: &mut &'a [u8],
+    out: &mut Vec<u8>,
+    keys: &mut dyn Keys,
+) -> Passed<'a> {
+    loop {
+        while let Some(chunk) = from.at_once(input) {
+            if let ControlFlow::Break(why) = tell(chunk, said, to, terms, out, keys) {
+                return why;
+            }
+        }
+        let chunk = match from.decode(input) {
+            Ok(Some(Event::Data(chunk))) => chunk,
+            Ok(Some(event)) => return Passed::Other(event),
+            Ok(None) => return Passed::All,
+            Err(rule) => return Passed::Broke(rule),
+        };
+        if let ControlFlow::Break(why) = tell(chunk, said, to, terms, out, keys) {
+            return why;
+        }
     }
 }
 
-/// Two codecs face to face.
-pub struct Conversation {
-    downstream: Leg,
-    upstream: Leg,
+/// Passes a chunk on. Once in each of its two places: of what comes at once there is little left to ask.
+#[inline(always)]
+fn tell<'a>(
+    chunk: Chunk<'_>,
+    said: &mut Said,
+    to: &mut impl Codec,
+    terms: Terms,
+    out: &mut Vec<u8>,
+    keys: &mut dyn Keys,
+) -> ControlFlow<Passed<'a>> {
+    said.size = if chunk.opens.is_some() { 0 } else { said.size } + chunk.payload.len() as u64;
+    // What a frame announces counts at once, so that no part of it goes out; text that is mended announces nothing.
+    if terms.max.is_some_and(|max| said.size.saturating_add(chunk.rest.owed()) > max) {
+        return ControlFlow::Break(Passed::Broke(ProtocolError::ExceededMessageLimit));
+    }
+    said.speaking = chunk.rest != Rest::End;
+    said.messages += u64::from(!said.speaking);
+    if terms.told.takes_data() {
+        if let Err(undeliverable) = to.encode(&Event::Data(chunk), out, keys) {
+            return ControlFlow::Break(Passed::Refused(undeliverable));
+        }
+        if terms.told != Told::Open && !to.mid_frame() {
+            return ControlFlow::Break(Passed::Frame);
+        }
+    }
+    if !said.speaking && out.len() >= terms.enough {
+        return ControlFlow::Break(Passed::Enough);
+    }
+    ControlFlow::Continue(())
+}
+
+/// Two codecs face to face. Of which dialects is nothing that it looks at: `C` is the codec of any of them.
+pub struct Conversation<C> {
+    downstream: Leg<C>,
+    upstream: Leg<C>,
     max_message: Option<u64>,
     cause: Option<Cause>,
 }
 
-impl Conversation {
+impl<C: Codec> Conversation<C> {
     /// A conversation after both opening handshakes. `max_message` is the most bytes a message may have, either way.
-    pub fn new(downstream: Box<dyn Codec>, upstream: Box<dyn Codec>, max_message: Option<u64>) -> Self {
-        Conversation { downstream: Leg::new(downstream), upstream: Leg::new(upstream), max_message, cause: None }
+    pub fn new(downstream: impl Into<C>, upstream: impl Into<C>, max_message: Option<u64>) -> Self {
+        let (downstream, upstream) = (Leg::new(downstream.into()), Leg::new(upstream.into()));
+        Conversation { downstream, upstream, max_message, cause: None }
     }
 
     /// Takes what `side` says off the front of `input` and appends what follows from it to `out`. What is left must be
@@ -210,13 +308,18 @@ impl Conversation {
         keys: &mut dyn Keys,
     ) -> bool {
         while self.leg(side).heard == Heard::Open {
-            // Looked at where it stands: an event is not small.
-            match &self.leg(side).codec.decode(input) {
-                Ok(Some(event)) => self.relay(side, event, out, keys),
-                Ok(None) => return false,
-                Err(rule) => self.broke(side, *rule, out, keys),
+            let max = self.max_message;
+            let (leg, other) = self.facing(side);
+            let terms = Terms { max, enough, told: other.told };
+            match pass((&mut *leg.codec, &mut leg.said), &mut *other.codec, terms, input, out.to(side.other()), keys) {
+                Passed::All => return false,
+                Passed::Enough => return true,
+                Passed::Other(event) => self.control(side, &event, out, keys),
+                Passed::Frame => self.close_late(side.other(), out, keys),
+                Passed::Broke(rule) => self.broke(side, rule, out, keys),
+                Passed::Refused(undeliverable) => self.refused(side, undeliverable, out, keys),
             }
-            if !self.leg(side).speaking && out.to(side.other()).len() >= enough {
+            if !self.leg(side).said.speaking && out.to(side.other()).len() >= enough {
                 return true;
             }
         }
@@ -229,7 +332,7 @@ impl Conversation {
     pub fn ended(&mut self, side: Side, reset: bool, out: &mut Output, keys: &mut dyn Keys) {
         self.caused_by(Cause::Ended(side));
         let leg = self.leg(side);
-        let (before, speaking) = (leg.heard, leg.speaking);
+        let (before, speaking) = (leg.heard, leg.said.speaking);
         if before != Heard::Closed {
             leg.heard = Heard::Ended;
         }
@@ -309,7 +412,7 @@ impl Conversation {
 
     /// Whether both sides may say, and be told, anything: [`Finish::Open`] for both.
     pub fn is_open(&self) -> bool {
-        let is_open = |leg: &Leg| matches!((leg.told, leg.heard), (Told::Open, Heard::Open));
+        let is_open = |leg: &Leg<C>| matches!((leg.told, leg.heard), (Told::Open, Heard::Open));
         is_open(&self.downstream) && is_open(&self.upstream)
     }
 
@@ -319,7 +422,7 @@ impl Conversation {
             Side::Downstream => (&self.downstream, &self.upstream),
             Side::Upstream => (&self.upstream, &self.downstream),
         };
-        leg.heard == Heard::Open && other.takes_data()
+        leg.heard == Heard::Open && other.told.takes_data()
     }
 
     /// What ended the conversation first, if anything did yet.
@@ -330,12 +433,12 @@ impl Conversation {
     /// How many messages `side` has finished.
     pub fn messages(&self, side: Side) -> u64 {
         match side {
-            Side::Downstream => self.downstream.messages,
-            Side::Upstream => self.upstream.messages,
+            Side::Downstream => self.downstream.said.messages,
+            Side::Upstream => self.upstream.said.messages,
         }
     }
 
-    fn leg(&mut self, side: Side) -> &mut Leg {
+    fn leg(&mut self, side: Side) -> &mut Leg<C> {
         match side {
             Side::Downstream => &mut self.downstream,
             Side::Upstream => &mut self.upstream,
@@ -343,7 +446,7 @@ impl Conversation {
     }
 
     /// The leg of `side`, and the other.
-    fn facing(&mut self, side: Side) -> (&mut Leg, &mut Leg) {
+    fn facing(&mut self, side: Side) -> (&mut Leg<C>, &mut Leg<C>) {
         match side {
             Side::Downstream => (&mut self.downstream, &mut self.upstream),
             Side::Upstream => (&mut self.upstream, &mut self.downstream),
@@ -352,14 +455,6 @@ impl Conversation {
 
     fn caused_by(&mut self, cause: Cause) {
         self.cause.get_or_insert(cause);
-    }
-
-    #[inline]
-    fn relay(&mut self, side: Side, event: &Event<'_>, out: &mut Output, keys: &mut dyn Keys) {
-        match event {
-            Event::Data(chunk) => self.data(side, event, chunk, out, keys),
-            _ => self.control(side, event, out, keys),
-        }
     }
 
     /// What brings no data. Out of line, like all that is rare, so that data does not pay for it.
@@ -389,30 +484,13 @@ impl Conversation {
         }
     }
 
-    /// Passes `event` on, which brings `chunk`.
-    #[inline]
-    fn data(&mut self, side: Side, event: &Event<'_>, chunk: &Chunk<'_>, out: &mut Output, keys: &mut dyn Keys) {
-        let max = self.max_message;
-        let (leg, other) = self.facing(side);
-        leg.size = if chunk.opens.is_some() { 0 } else { leg.size } + chunk.payload.len() as u64;
-        // What a frame announces counts at once, so that no part of it goes out; text that is mended announces nothing.
-        if max.is_some_and(|max| leg.size.saturating_add(chunk.rest.owed()) > max) {
-            return self.broke(side, ProtocolError::ExceededMessageLimit, out, keys);
-        }
-        leg.speaking = chunk.rest != Rest::End;
-        leg.messages += u64::from(!leg.speaking);
-        if !other.takes_data() {
-            return;
-        }
-        let other_out = out.to(side.other());
-        if let Err(undeliverable) = other.codec.encode(event, other_out, keys) {
-            return self.refused(side, undeliverable, out, keys);
-        }
-        if let Told::Closing(code) = other.told
-            && !other.codec.mid_frame()
-        {
-            other.told = Told::Open;
-            other.close(&Close { code, ..Close::EMPTY }, false, other_out, keys);
+    /// The frame is whole behind which `side` is to be told a close.
+    #[cold]
+    fn close_late(&mut self, side: Side, out: &mut Output, keys: &mut dyn Keys) {
+        let leg = self.leg(side);
+        if let Told::Closing(code) = leg.told {
+            leg.told = Told::Open;
+            leg.close(&Close { code, ..Close::EMPTY }, false, out.to(side), keys);
         }
     }
 

@@ -356,6 +356,13 @@ pub trait Codec: Send {
     /// The rule that the peer broke. Nothing more can be decoded after that.
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError>;
 
+    /// The message at the front of `input`, if it is of the kind that most are: short, plain, and whole. Exactly what
+    /// [`Codec::decode`] makes of it, with a shorter look; `None` says nothing of `input`, and decides nothing.
+    fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
+        let _ = input;
+        None
+    }
+
     /// Appends the event in this dialect.
     ///
     /// # Errors

@@ -6,8 +6,9 @@
 
 use crate::arrival::{Arrival, BadClaim, Facts};
 use crate::config::{Config, Forwarded, Limits, Route};
-use crate::conversation::Conversation;
+use crate::conversation;
 use crate::dialect::Dialect;
+use crate::dialect::any::AnyCodec;
 use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::opening::stream::{Addressed, Answer, Start};
 use crate::dialect::opening::{Agreed, Opening, auth};
@@ -174,12 +175,15 @@ fn answered<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<(Response<'b>
     Err(format!("more than {MAX_INTERIM} interim responses"))
 }
 
+/// A conversation between peers of any dialect.
+pub type Conversation = conversation::Conversation<AnyCodec>;
+
 /// The conversation that follows.
 pub fn conversation(opening: &Opening, agreed: &Agreed, route: &Route) -> Conversation {
     let extensions = agreed.extensions.is_some();
     Conversation::new(
         opening.dialect.codec(extensions, route.binary),
-        Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, extensions)),
+        Hybi::new(Dialect::Rfc6455, Role::Client, extensions),
         route.max_message,
     )
 }
@@ -188,7 +192,7 @@ pub fn conversation(opening: &Opening, agreed: &Agreed, route: &Route) -> Conver
 pub fn events_conversation(opening: &Opening, start: &Start, route: &Route, limits: &Limits) -> Conversation {
     Conversation::new(
         opening.dialect.codec(false, route.binary),
-        Box::new(Sse::new(events_reading(route, limits), route.events.send.is_some(), &start.last_id)),
+        Sse::new(events_reading(route, limits), route.events.send.is_some(), &start.last_id),
         route.max_message,
     )
 }

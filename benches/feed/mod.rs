@@ -2,18 +2,20 @@
 //!
 //! What comes out is decoded again and compared, before it is measured and after.
 
+use hybridge::dialect::any::AnyCodec;
 use std::fmt;
 use std::hint::black_box;
 use std::iter::repeat_n;
 
 use hybridge::config::{Config, Upstream};
-use hybridge::conversation::{Conversation, Output, Side};
+use hybridge::conversation::{Output, Side};
 use hybridge::dialect::client::Ask;
 use hybridge::dialect::hixie76::KEY3;
 use hybridge::dialect::hybi::{Hybi, Role};
 use hybridge::dialect::sse::{Form, Reading, Sse, Types};
 use hybridge::dialect::{BinaryPolicy, Dialect};
 use hybridge::event::{Chunk, Codec, Event, Keys, Kind, MaskingKey, Payload, Rest};
+use hybridge::handshake::Conversation;
 use hybridge::handshake::{Received, receive};
 
 /// How many messages of how many bytes are fed at once: one alone, as in most reads; as many as fill 64 KiB; and one as
@@ -80,19 +82,19 @@ fn text(size: usize) -> String {
     text
 }
 
-fn client(dialect: Dialect) -> Box<dyn Codec> {
+fn client(dialect: Dialect) -> AnyCodec {
     match dialect {
         // hixie frames are the same on both sides.
         Dialect::Hixie75 | Dialect::Hixie76 => dialect.codec(false, BinaryPolicy::Close),
-        _ => Box::new(Hybi::new(dialect, Role::Client, false)),
+        _ => Hybi::new(dialect, Role::Client, false).into(),
     }
 }
 
-fn backend() -> Box<dyn Codec> {
-    Box::new(Hybi::new(Dialect::Rfc6455, Role::Server, false))
+fn backend() -> AnyCodec {
+    Hybi::new(Dialect::Rfc6455, Role::Server, false).into()
 }
 
-fn frames(speaker: &mut dyn Codec, case: Case) -> Vec<u8> {
+fn frames(speaker: &mut AnyCodec, case: Case) -> Vec<u8> {
     let text = text(case.size);
     let chunk = Chunk { opens: Some(Kind::Text), rsv: 0, payload: Payload::plain(text.as_bytes()), rest: Rest::End };
     let (mut out, mut keys) = (Vec::new(), Counted(7));
@@ -105,14 +107,14 @@ fn frames(speaker: &mut dyn Codec, case: Case) -> Vec<u8> {
 /// What is fed.
 pub fn feed(case: Case) -> Vec<u8> {
     match case.speaker {
-        Speaker::Client => frames(&mut *client(case.dialect), case),
-        Speaker::Backend => frames(&mut *backend(), case),
+        Speaker::Client => frames(&mut client(case.dialect), case),
+        Speaker::Backend => frames(&mut backend(), case),
         Speaker::Events => format!("data: {}\n\n", text(case.size)).repeat(case.messages).into_bytes(),
     }
 }
 
 /// The texts of all messages; every byte must be a message's, and every message whole.
-fn messages(reader: &mut dyn Codec, mut bytes: &[u8]) -> Vec<Vec<u8>> {
+fn messages(reader: &mut AnyCodec, mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let (mut messages, mut whole) = (Vec::new(), true);
     while let Some(event) = reader.decode(&mut bytes).expect("what was encoded is well formed") {
         let Event::Data(chunk) = event else { panic!("nobody said {event:?}") };
@@ -139,12 +141,12 @@ pub struct Stage {
 impl Stage {
     /// Has heard it once, and passed the check.
     pub fn set(case: Case) -> Stage {
-        let upstream: Box<dyn Codec> = match case.speaker {
+        let upstream: AnyCodec = match case.speaker {
             Speaker::Events => {
                 let reading = Reading { form: Form::Data, types: Types::All, max_event: 1 << 20 };
-                Box::new(Sse::new(reading, false, ""))
+                Sse::new(reading, false, "").into()
             }
-            Speaker::Client | Speaker::Backend => Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, false)),
+            Speaker::Client | Speaker::Backend => Hybi::new(Dialect::Rfc6455, Role::Client, false).into(),
         };
         let conversation = Conversation::new(case.dialect.codec(false, BinaryPolicy::Close), upstream, None);
         let mut stage = Stage { case, conversation, feed: feed(case), out: Output::default(), keys: Counted(1) };
@@ -173,7 +175,7 @@ impl Stage {
     /// That the other side was told exactly what was said.
     pub fn check(&mut self) {
         let mut reader = if self.side() == Side::Downstream { backend() } else { client(self.case.dialect) };
-        let told = messages(&mut *reader, self.out.to(self.side().other()));
+        let told = messages(&mut reader, self.out.to(self.side().other()));
         assert_eq!(told.len(), self.case.messages, "{}", self.case);
         assert!(told.iter().all(|message| *message == text(self.case.size).as_bytes()), "{}", self.case);
     }

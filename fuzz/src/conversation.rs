@@ -6,10 +6,12 @@
 //! kept, and little is made of little.
 
 use data_encoding::BASE64;
-use hybridge::conversation::{Cause, Conversation, Finish, Output, Side};
+use hybridge::conversation::{Cause, Finish, Output, Side};
+use hybridge::dialect::any::AnyCodec;
 use hybridge::dialect::hybi::{Hybi, Role};
 use hybridge::dialect::{BinaryPolicy, Dialect};
 use hybridge::event::{Codec, Event};
+use hybridge::handshake::Conversation;
 
 use crate::frames::{self, Frames, Said};
 use crate::input::{Input, pieces};
@@ -86,7 +88,7 @@ struct Ear {
     said: Vec<u8>,
     heard: Vec<u8>,
     carry: Vec<u8>,
-    codec: Box<dyn Codec>,
+    codec: AnyCodec,
     unread: Vec<u8>,
     size: u64,
     broke: bool,
@@ -99,13 +101,13 @@ struct Ear {
 }
 
 impl Ear {
-    fn new(codec: Box<dyn Codec>) -> Ear {
+    fn new(codec: impl Into<AnyCodec>) -> Ear {
         let empty = Vec::new;
         Ear {
             said: empty(),
             heard: empty(),
             carry: empty(),
-            codec,
+            codec: codec.into(),
             unread: empty(),
             size: 0,
             broke: false,
@@ -149,7 +151,7 @@ struct Talk {
 
 impl Talk {
     fn new(terms: Terms) -> Talk {
-        let upstream = || Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, terms.extensions));
+        let upstream = || Hybi::new(Dialect::Rfc6455, Role::Client, terms.extensions);
         let downstream = || terms.dialect.codec(terms.extensions, terms.binary);
         Talk {
             terms,

@@ -8,7 +8,7 @@ use hybridge::transcript::Meaning;
 
 use crate::frames::{self, Said};
 use crate::input::{Input, pieces};
-use crate::meant::{Kin, means_the_same_written_anew, read};
+use crate::meant::{Kin, Shortly, means_the_same_written_anew, read};
 
 pub fn check(bytes: &[u8]) {
     let mut input = Input::new(bytes);
@@ -16,8 +16,9 @@ pub fn check(bytes: &[u8]) {
     let dialect = if choice & 1 == 0 { Dialect::Hixie75 } else { Dialect::Hixie76 };
     let kin = Kin { dialect, role: Role::Server, extensions: false };
     let bytes = input.rest();
-    let whole = read(&mut *kin.codec(), [bytes]);
-    assert_eq!(whole, read(&mut *kin.codec(), pieces(bytes, seed)), "cut otherwise");
+    let whole = read(&mut kin.codec(), [bytes]);
+    assert_eq!(whole, read(&mut kin.codec(), pieces(bytes, seed)), "cut otherwise");
+    assert_eq!(whole, read(&mut Shortly(kin.codec()), pieces(bytes, seed)), "cut otherwise, and read the short way");
     means_the_same_written_anew(kin, pieces(bytes, seed));
 
     let texts = |said: &[Meaning]| -> Vec<String> {

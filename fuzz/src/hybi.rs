@@ -8,7 +8,7 @@ use hybridge::transcript::Meaning;
 
 use crate::frames::{self, Said};
 use crate::input::{Input, pieces};
-use crate::meant::{Kin, means_the_same_written_anew, read};
+use crate::meant::{Kin, Shortly, means_the_same_written_anew, read};
 
 pub fn check(bytes: &[u8]) {
     let mut input = Input::new(bytes);
@@ -18,8 +18,9 @@ pub fn check(bytes: &[u8]) {
     // Version 7 never agrees on one; which of its marked texts are mended, the second reader does not know.
     let kin = Kin { dialect, role, extensions: choice & 2 != 0 && dialect != Dialect::Hybi07 };
     let bytes = input.rest();
-    let whole = read(&mut *kin.codec(), [bytes]);
-    assert_eq!(whole, read(&mut *kin.codec(), pieces(bytes, seed)), "cut otherwise");
+    let whole = read(&mut kin.codec(), [bytes]);
+    assert_eq!(whole, read(&mut kin.codec(), pieces(bytes, seed)), "cut otherwise");
+    assert_eq!(whole, read(&mut Shortly(kin.codec()), pieces(bytes, seed)), "cut otherwise, and read the short way");
     means_the_same_written_anew(kin, pieces(bytes, seed));
 
     let found = frames::hybi(bytes, role == Role::Server, kin.extensions);

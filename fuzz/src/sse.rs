@@ -6,7 +6,7 @@ use hybridge::dialect::sse::{Form, Reading, Sse, Types, next_piece};
 use hybridge::event::{Codec, Event, Kind, ProtocolError, Rest};
 
 use crate::input::{Input, pieces};
-use crate::meant::Counting;
+use crate::meant::{Counting, Shortly};
 use crate::plainly::plainly;
 
 /// What a codec tells of a stream.
@@ -40,7 +40,7 @@ pub fn check(bytes: &[u8]) {
 
 fn told(pieces: &[&[u8]], form: Form, max_event: usize) -> Told {
     let reading = || Reading { form, types: Types::All, max_event };
-    let (mut codec, mut writer) = (Sse::new(reading(), false, ""), Sse::new(reading(), true, ""));
+    let (mut codec, mut writer) = (Shortly(Sse::new(reading(), false, "")), Sse::new(reading(), true, ""));
     let mut told = Told { messages: Vec::new(), pings: 0, broke: None, last_id: String::new(), retry: None };
     let (mut message, mut kept, mut written, mut owed) = (Vec::new(), Vec::new(), Vec::new(), None);
     'stream: for piece in pieces {

@@ -192,6 +192,7 @@ impl Hixie {
         Ok(None)
     }
 
+    #[inline(always)]
     fn open(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<(), Undeliverable> {
         self.writing = match (kind, self.binary) {
             (Kind::Text, _) => Writing::Text,
@@ -206,6 +207,7 @@ impl Hixie {
         Ok(())
     }
 
+    #[inline(always)]
     fn write(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>) -> Result<(), Undeliverable> {
         if let Some(kind) = chunk.opens {
             self.open(kind, out)?;
@@ -235,11 +237,21 @@ impl Hixie {
 }
 
 impl Codec for Hixie {
+    /// A short text that is ASCII.
+    #[inline(always)]
+    fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
+        let body = input.strip_prefix(&[TEXT]).filter(|_| self.reading == Reading::Frames)?;
+        let (text, rest) = body.split_at(utf8::ascii(body));
+        *input = rest.strip_prefix(&[END])?;
+        Some(Chunk { opens: Some(Kind::Text), rsv: 0, payload: Payload::plain(text), rest: Rest::End })
+    }
+
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         // Asked once more behind every read, so the answer must not pay for the room that reading takes.
         if input.is_empty() { Ok(None) } else { self.read(input) }
     }
 
+    #[inline(always)]
     fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>, _: &mut dyn Keys) -> Result<(), Undeliverable> {
         match event {
             Event::Data(chunk) => self.write(chunk, out),

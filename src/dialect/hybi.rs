@@ -28,6 +28,11 @@ const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
+/// The first byte of a message that is one plain frame.
+const WHOLE_TEXT: u8 = FIN | TEXT;
+const WHOLE_BINARY: u8 = FIN | BINARY;
+/// RFC 6455 §5.2: the longest payload whose length stands in the second byte.
+const SHORT: usize = 125;
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The value of `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 §4.2.2): of the key's text, which
@@ -68,7 +73,7 @@ pub enum Role {
 }
 
 /// The rules in which the versions differ.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rules {
     /// hybi-10 made invalid UTF-8 an error (1007); before, the receiver replaced it by U+FFFD. Version 8 covers both,
     /// and the stricter is the later one.
@@ -79,21 +84,21 @@ struct Rules {
     too_big: u16,
 }
 
-fn rules(dialect: Dialect) -> &'static Rules {
-    static V7: Rules = Rules { mends_text: true, minimal_lengths: false, too_big: code::TOO_LARGE_EARLY };
-    static V8: Rules = Rules { mends_text: false, ..V7 };
-    static V13: Rules = Rules { mends_text: false, minimal_lengths: true, too_big: code::TOO_BIG };
+fn rules(dialect: Dialect) -> Rules {
+    const V7: Rules = Rules { mends_text: true, minimal_lengths: false, too_big: code::TOO_LARGE_EARLY };
+    const V8: Rules = Rules { mends_text: false, ..V7 };
+    const V13: Rules = Rules { mends_text: false, minimal_lengths: true, too_big: code::TOO_BIG };
     match dialect {
-        Dialect::Hybi07 => &V7,
-        Dialect::Hybi10 => &V8,
-        _ => &V13,
+        Dialect::Hybi07 => V7,
+        Dialect::Hybi10 => V8,
+        _ => V13,
     }
 }
 
 /// A peer that speaks hybi frames.
 #[derive(Debug)]
 pub struct Hybi {
-    rules: &'static Rules,
+    rules: Rules,
     role: Role,
     extensions: bool,
     /// The message being read, from its first frame's header to its last byte.
@@ -341,7 +346,7 @@ impl Hybi {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_data(&mut self, chunk: &Chunk<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) {
         let here = chunk.payload.len() as u64;
         let mut frame = self.writing;
@@ -476,11 +481,37 @@ fn write_long_header(first: u8, length: u64, key: Option<MaskingKey>, out: &mut 
 }
 
 impl Codec for Hybi {
+    /// A message of one short frame, with text that is ASCII.
+    #[inline(always)]
+    fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
+        let [first, second, ..] = **input else { return None };
+        let masked = self.role == Role::Server;
+        let length = usize::from(second & !MASK);
+        let kind = match first {
+            WHOLE_TEXT => Kind::Text,
+            WHOLE_BINARY => Kind::Binary,
+            _ => return None,
+        };
+        let between = self.message.is_none() && self.frame.left == 0;
+        if !between || (second & MASK != 0) != masked || length > SHORT {
+            return None;
+        }
+        let (header, rest) = input.split_at_checked(if masked { 6 } else { 2 })?;
+        let (payload, rest) = rest.split_at_checked(length)?;
+        let payload = Payload::new(payload, header[2..].first_chunk().copied().map(MaskingKey));
+        if kind == Kind::Text && !payload.is_ascii() {
+            return None;
+        }
+        *input = rest;
+        Some(Chunk { opens: Some(kind), rsv: 0, payload, rest: Rest::End })
+    }
+
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         // Asked once more behind every read, so the answer must not pay for the room that reading takes.
         if input.is_empty() { Ok(None) } else { self.read(input) }
     }
 
+    #[inline(always)]
     fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) -> Result<(), Undeliverable> {
         match event {
             Event::Data(chunk) => self.write_data(chunk, out, keys),

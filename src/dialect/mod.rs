@@ -2,6 +2,7 @@
 //!
 //! A new dialect is one file here, one row in [`Dialect::facts`] and its fixtures; nothing else changes.
 
+pub mod any;
 pub mod client;
 pub mod hixie75;
 pub mod hixie76;
@@ -13,7 +14,7 @@ pub mod terms;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::event::Codec;
+use self::any::AnyCodec;
 
 /// A dialect of the WebSocket protocol that a client may speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,12 +72,12 @@ impl Dialect {
     /// The codec of the server that faces a client of this dialect.
     ///
     /// `extensions` says whether the opening handshake agreed on one (RFC 6455 §9).
-    pub fn codec(self, extensions: bool, binary: BinaryPolicy) -> Box<dyn Codec> {
+    pub fn codec(self, extensions: bool, binary: BinaryPolicy) -> AnyCodec {
         match self {
-            Dialect::Hixie75 => Box::new(hixie75::Hixie::new(hixie75::Revision::Draft75, binary)),
-            Dialect::Hixie76 => Box::new(hixie75::Hixie::new(hixie75::Revision::Draft76, binary)),
+            Dialect::Hixie75 => hixie75::Hixie::new(hixie75::Revision::Draft75, binary).into(),
+            Dialect::Hixie76 => hixie75::Hixie::new(hixie75::Revision::Draft76, binary).into(),
             Dialect::Hybi07 | Dialect::Hybi10 | Dialect::Rfc6455 => {
-                Box::new(hybi::Hybi::new(self, hybi::Role::Server, extensions))
+                hybi::Hybi::new(self, hybi::Role::Server, extensions).into()
             }
         }
     }

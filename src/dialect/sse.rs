@@ -245,30 +245,6 @@ impl Sse {
         }
     }
 
-    /// What most events are, from their first line of data on: one such line and the blank one, whole in the input and
-    /// told as it is. Nothing of that has to be gone through twice; `None` leaves all others to the long way.
-    fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
-        let first = self.event.data == 0 && self.searched == 0 && !self.after_cr;
-        if !first || self.reading.form != Form::Data {
-            return None;
-        }
-        let rest = input.strip_prefix(b"data:")?;
-        let (line, rest) = rest.split_at(memchr::memchr2(b'\r', b'\n', rest)?);
-        let behind = rest.strip_prefix(b"\n\n")?;
-        let value = Payload::plain(value_behind(line));
-        let too_long = input.len() - rest.len() > self.reading.max_event;
-        if too_long
-            || value.is_empty()
-            || utf8::prefix(&value) != Prefix::Whole
-            || !self.reading.types.has(self.event.name())
-        {
-            return None;
-        }
-        self.confirm();
-        *input = behind;
-        Some(Chunk { opens: Some(Kind::Text), rsv: 0, payload: value, rest: Rest::End })
-    }
-
     fn read<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         loop {
             if let Some(telling) = &mut self.telling {
@@ -276,9 +252,6 @@ impl Sse {
                 if chunk.rest == Rest::End {
                     self.telling = None;
                 }
-                return Ok(Some(Event::Data(chunk)));
-            }
-            if let Some(chunk) = self.at_once(input) {
                 return Ok(Some(Event::Data(chunk)));
             }
             let Some((line, end)) = self.next_line(input)? else { return Ok(None) };
@@ -296,6 +269,27 @@ impl Sse {
 }
 
 impl Codec for Sse {
+    /// An event of one line of data, told as it is.
+    #[inline]
+    fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
+        let between = self.begun && self.telling.is_none() && !self.after_cr && self.searched == 0;
+        if !between || self.event.data > 0 || self.reading.form != Form::Data {
+            return None;
+        }
+        let rest = input.strip_prefix(b"data:")?;
+        let (line, rest) = rest.split_at(memchr::memchr2(b'\r', b'\n', rest)?);
+        let behind = rest.strip_prefix(b"\n\n")?;
+        let value = Payload::plain(value_behind(line));
+        let too_long = input.len() - rest.len() > self.reading.max_event;
+        let is_whole = || value.is_ascii() || utf8::prefix(&value) == Prefix::Whole;
+        if too_long || value.is_empty() || !is_whole() || !self.reading.types.has(self.event.name()) {
+            return None;
+        }
+        self.confirm();
+        *input = behind;
+        Some(Chunk { opens: Some(Kind::Text), rsv: 0, payload: value, rest: Rest::End })
+    }
+
     /// An event waits for its blank line: what is left in `input` is at most as long as an event may be, and three bytes.
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
         if !self.begin(input) {

@@ -2,11 +2,11 @@
 //!
 //! The judgement is as strict as the strictest browser of the dialect: what passes here opens everywhere.
 
+use crate::dialect::any::AnyCodec;
 use std::fmt;
 
 use super::opening::{Asked, Opening, Proof, extension_name, extensions};
 use super::{BinaryPolicy, Dialect, hixie76, hybi};
-use crate::event::Codec;
 use crate::http::{self, BadHead, Field, Fields, Repeated, Request, Response};
 
 /// The longest answer head that is read, in bytes.
@@ -189,12 +189,12 @@ impl Terms {
     }
 
     /// The codec for what follows an answer that opened the connection.
-    pub fn codec(&self, opened: &Opened) -> Box<dyn Codec> {
+    pub fn codec(&self, opened: &Opened) -> AnyCodec {
         match self.dialect {
             // Both directions of hixie are alike.
             Dialect::Hixie75 | Dialect::Hixie76 => self.dialect.codec(false, BinaryPolicy::Close),
             Dialect::Hybi07 | Dialect::Hybi10 | Dialect::Rfc6455 => {
-                Box::new(hybi::Hybi::new(self.dialect, hybi::Role::Client, opened.extensions.is_some()))
+                hybi::Hybi::new(self.dialect, hybi::Role::Client, opened.extensions.is_some()).into()
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What comes after the opening: frames, heartbeats, closing, and how the streams end.
 
+use crate::dialect::any::AnyCodec;
 use std::time::Duration;
 
 use super::answer::Open;
@@ -27,7 +28,7 @@ type Found = (Fault, String);
 struct Ear {
     who: Who,
     dialect: Dialect,
-    codec: Box<dyn Codec>,
+    codec: AnyCodec,
     /// Bytes that still belong to the handshake.
     skip: usize,
     stream: Vec<u8>,
@@ -46,11 +47,11 @@ struct Ear {
 impl Ear {
     fn new(who: Who, asked: &Asked, open: &Open) -> Ear {
         let dialect = asked.dialect;
-        let codec: Box<dyn Codec> = match (who, dialect) {
+        let codec: AnyCodec = match (who, dialect) {
             (Who::Client, _) | (_, Dialect::Hixie75 | Dialect::Hixie76) => {
                 dialect.codec(open.extensions, BinaryPolicy::Close)
             }
-            (Who::Server, _) => Box::new(Hybi::new(dialect, Role::Client, open.extensions)),
+            (Who::Server, _) => Hybi::new(dialect, Role::Client, open.extensions).into(),
         };
         let key3 = asked.terms.is_some() && dialect == Dialect::Hixie76 && asked.key3.is_none();
         let skip = match who {

@@ -26,8 +26,8 @@ use super::upstream::Consented;
 use crate::access;
 use crate::arrival::Arrival;
 use crate::config::Config;
-use crate::conversation::Conversation;
 use crate::dialect::Dialect;
+use crate::handshake::Conversation;
 use crate::http::Refusal;
 use crate::sniff::Foreign;
 

@@ -19,7 +19,8 @@ use super::pipe::Pipe;
 use super::random::Fresh;
 use super::stream::Stream;
 use crate::config::Timeouts;
-use crate::conversation::{Cause, Conversation, Finish, Output, Side};
+use crate::conversation::{Cause, Finish, Output, Side};
+use crate::handshake::Conversation;
 
 /// Bytes read at once. Large messages are decided by this: with 64 KiB they cost a quarter more than with 256, with 128 a
 /// sixteenth. This and what is made of it are most of what a thread holds.
@@ -336,7 +337,7 @@ mod tests {
             let ((downstream, _client), (upstream, _backend)) = (pair().await, pair().await);
             let conversation = Conversation::new(
                 Dialect::Hixie75.codec(false, BinaryPolicy::Close),
-                Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, false)),
+                Hybi::new(Dialect::Rfc6455, Role::Client, false),
                 None,
             );
             let short = Duration::from_millis(20);

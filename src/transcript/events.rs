@@ -3,11 +3,12 @@
 use super::script::index;
 use super::stage::Stage;
 use crate::config::{Route, UpstreamHost};
-use crate::conversation::{Conversation, Lost, Output, Side};
+use crate::conversation::{Lost, Output, Side};
 use crate::dialect::opening::Opening;
 use crate::dialect::opening::stream::{Addressed, Answer, Start, is_sendable};
 use crate::dialect::sse::{self, Piece};
 use crate::event::Kind;
+use crate::handshake::Conversation;
 use crate::handshake::events_answer;
 use crate::http::Refusal;
 use crate::http::body::Framing;

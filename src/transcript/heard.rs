@@ -1,5 +1,6 @@
 //! What the ears of a play understand of the frames they hear.
 
+use crate::dialect::any::AnyCodec;
 use std::fmt;
 
 use super::Meaning;
@@ -14,12 +15,12 @@ pub(super) fn listed(meanings: &[Meaning]) -> String {
 }
 
 /// A codec that understands what `side` is told.
-pub(super) fn ear_codec(side: Side, dialect: Dialect, extensions: bool) -> Box<dyn Codec> {
+pub(super) fn ear_codec(side: Side, dialect: Dialect, extensions: bool) -> AnyCodec {
     match (side, dialect) {
         // Both directions of hixie are alike.
         (Side::Downstream, Dialect::Hixie75 | Dialect::Hixie76) => dialect.codec(false, BinaryPolicy::Close),
-        (Side::Downstream, _) => Box::new(Hybi::new(dialect, Role::Client, extensions)),
-        (Side::Upstream, _) => Box::new(Hybi::new(Dialect::Rfc6455, Role::Server, extensions)),
+        (Side::Downstream, _) => Hybi::new(dialect, Role::Client, extensions).into(),
+        (Side::Upstream, _) => Hybi::new(Dialect::Rfc6455, Role::Server, extensions).into(),
     }
 }
 
@@ -38,7 +39,7 @@ pub struct Heard {
 
 impl Heard {
     /// Reads frames in pieces of `step` bytes, up to a close or a broken rule.
-    pub(super) fn by(codec: &mut dyn Codec, frames: &[u8], step: usize) -> Heard {
+    pub(super) fn by(codec: &mut impl Codec, frames: &[u8], step: usize) -> Heard {
         let mut heard = Heard::default();
         for piece in frames.chunks(step) {
             heard.rest.extend_from_slice(piece);

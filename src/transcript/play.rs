@@ -21,6 +21,7 @@ use super::stage::{Ear, Stage};
 use super::{Meaning, Transcript, understudy};
 use crate::config::{Config, Route};
 use crate::conversation::Side;
+use crate::dialect::any::AnyCodec;
 use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::opening::{Agreed, Opening};
 use crate::dialect::sse::Sse;
@@ -214,7 +215,7 @@ impl Performance<'_> {
         }
         let (was_heard, now_heard) = match stage.listening {
             Some((dialect, extensions)) => {
-                let listen = |frames: &[u8]| Heard::by(&mut *ear_codec(side, dialect, extensions), frames, usize::MAX);
+                let listen = |frames: &[u8]| Heard::by(&mut ear_codec(side, dialect, extensions), frames, usize::MAX);
                 (listen(&expected[expected_head..]), listen(&now.heard[head..]))
             }
             None => Default::default(),
@@ -237,11 +238,11 @@ impl Performance<'_> {
         if let (Side::Upstream, Some((breaks, config))) = (side, &self.events) {
             return events_meant(&self.spoken[index(side)], breaks, config, step);
         }
-        let mut codec: Box<dyn Codec> = match side {
+        let mut codec: AnyCodec = match side {
             Side::Downstream => dialect.codec(extensions, BinaryPolicy::Close),
-            Side::Upstream => Box::new(Hybi::new(Dialect::Rfc6455, Role::Client, extensions)),
+            Side::Upstream => Hybi::new(Dialect::Rfc6455, Role::Client, extensions).into(),
         };
-        Heard::by(&mut *codec, &self.spoken[index(side)], step).whole
+        Heard::by(&mut codec, &self.spoken[index(side)], step).whole
     }
 }
 

@@ -111,7 +111,7 @@ impl<'a> Answer<'a> {
 
     fn meanings(&self, dialect: Dialect) -> Heard {
         let extensions = matches!(&self.verdict, Ok(Some(opened)) if opened.extensions.is_some());
-        Heard::by(&mut *ear_codec(Side::Downstream, dialect, extensions), self.frames, usize::MAX)
+        Heard::by(&mut ear_codec(Side::Downstream, dialect, extensions), self.frames, usize::MAX)
     }
 }
 
@@ -189,7 +189,7 @@ pub fn meant_by_client(said: &[u8], terms: &Terms, extensions: bool) -> Heard {
     let head = http::head_length(said).ok().flatten().unwrap_or(said.len());
     let key3 = if matches!(terms.proof, Expected::Digest(_)) { KEY3 } else { 0 };
     let frames = &said[(head + key3).min(said.len())..];
-    Heard::by(&mut *terms.dialect.codec(extensions, BinaryPolicy::Close), frames, usize::MAX)
+    Heard::by(&mut terms.dialect.codec(extensions, BinaryPolicy::Close), frames, usize::MAX)
 }
 
 /// What must be equal in two answers whose heads are whole.
@@ -292,7 +292,7 @@ pub fn upstream(due: &Due, heard: &[u8], ended: bool, own: &str) -> Held {
     // Whether the extension was agreed on is the answer's; frames that use one tell so.
     let meanings = |frames: &[u8]| {
         Heard::by(
-            &mut *ear_codec(side, Dialect::Rfc6455, last.0.fields.has("sec-websocket-extensions")),
+            &mut ear_codec(side, Dialect::Rfc6455, last.0.fields.has("sec-websocket-extensions")),
             frames,
             usize::MAX,
         )

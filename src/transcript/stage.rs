@@ -5,12 +5,13 @@ use super::events::Events;
 use super::script::{SIDES, index};
 use crate::arrival::Facts;
 use crate::config::{Config, Protocol, Route, UpstreamHost};
-use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
+use crate::conversation::{Cause, Finish, Lost, Output, Side};
 use crate::dialect::Dialect;
 use crate::dialect::hixie76::KEY3;
 use crate::dialect::opening::stream::Answer;
 use crate::dialect::opening::{Agreed, Opening, Proof};
 use crate::event::{Keys, MaskingKey};
+use crate::handshake::Conversation;
 use crate::handshake::{self, Received, consent, receive};
 use crate::http::Refusal;
 

@@ -10,6 +10,7 @@ use super::script::{Beat, Cue, Cutting, Script, index};
 use super::stage::{Counting, Scene, Stage, UPSTREAM_KEY};
 use super::{Ending, Side};
 use crate::config::Config;
+use crate::dialect::any::AnyCodec;
 use crate::dialect::hybi::{self, Hybi, Role};
 use crate::dialect::terms::{Opened, Terms};
 use crate::dialect::{BinaryPolicy, Dialect};
@@ -18,7 +19,7 @@ use crate::http::{Field, Response, head_length};
 
 struct Understudy {
     /// From the server's words to those of a backend; `None` where they are the same, as in all of hybi.
-    tongues: Option<(Box<dyn Codec>, Box<dyn Codec>)>,
+    tongues: Option<(AnyCodec, AnyCodec)>,
     /// Words of the server that mean nothing yet.
     kept: Vec<u8>,
     /// The answer to hybridge's opening handshake, until it is given.
@@ -35,7 +36,7 @@ impl Understudy {
         let opened = terms.judge(told).ok().flatten();
         let hixie = matches!(terms.dialect, Dialect::Hixie75 | Dialect::Hixie76);
         let tongues = hixie.then(|| {
-            let encoder: Box<dyn Codec> = Box::new(Hybi::new(Dialect::Rfc6455, Role::Server, false));
+            let encoder = Hybi::new(Dialect::Rfc6455, Role::Server, false).into();
             (terms.dialect.codec(false, BinaryPolicy::Close), encoder)
         });
         let head = opened.as_ref().map_or(told.len(), |opened| opened.taken);

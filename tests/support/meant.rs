@@ -1,8 +1,11 @@
 //! What a codec makes of bytes in any pieces, and what must hold for each: for the properties here and for `fuzz/`.
 
+use hybridge::dialect::any::AnyCodec;
 use hybridge::dialect::hybi::{Hybi, Role};
 use hybridge::dialect::{BinaryPolicy, Dialect};
-use hybridge::event::{Chunk, Codec, Event, Keys, Kind, MaskingKey, ProtocolError, Rest};
+use hybridge::event::{
+    Chunk, Closing, Codec, Event, Keys, Kind, MaskingKey, ProtocolError, Rest, Resume, Undeliverable,
+};
 use hybridge::transcript::Meaning;
 
 /// A control frame of the longest kind is what a decoder may leave for later: 2 + 4 + 125 bytes, and less than this.
@@ -27,10 +30,10 @@ pub struct Kin {
 }
 
 impl Kin {
-    pub fn codec(self) -> Box<dyn Codec> {
+    pub fn codec(self) -> AnyCodec {
         match self.is_hixie() {
             true => self.dialect.codec(false, BinaryPolicy::Latin1),
-            false => Box::new(Hybi::new(self.dialect, self.role, self.extensions)),
+            false => Hybi::new(self.dialect, self.role, self.extensions).into(),
         }
     }
 
@@ -42,6 +45,34 @@ impl Kin {
     pub fn facing(self) -> Kin {
         let role = if self.role == Role::Server { Role::Client } else { Role::Server };
         Kin { role, ..self }
+    }
+}
+
+/// A codec that is asked as the conversation asks it: first for what comes at once.
+pub struct Shortly<C>(pub C);
+
+impl<C: Codec> Codec for Shortly<C> {
+    fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
+        match self.0.at_once(input) {
+            Some(chunk) => Ok(Some(Event::Data(chunk))),
+            None => self.0.decode(input),
+        }
+    }
+
+    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>, keys: &mut dyn Keys) -> Result<(), Undeliverable> {
+        self.0.encode(event, out, keys)
+    }
+
+    fn mid_frame(&self) -> bool {
+        self.0.mid_frame()
+    }
+
+    fn closing(&self) -> Closing {
+        self.0.closing()
+    }
+
+    fn resume(&mut self) -> Option<Resume> {
+        self.0.resume()
     }
 }
 
@@ -119,7 +150,7 @@ impl Promises {
 }
 
 /// Decodes the pieces one after the other, what is left in front of the next.
-pub fn read<'a>(codec: &mut dyn Codec, pieces: impl IntoIterator<Item = &'a [u8]>) -> Meant {
+pub fn read<'a>(codec: &mut impl Codec, pieces: impl IntoIterator<Item = &'a [u8]>) -> Meant {
     let (mut meant, mut promises) = (Meant::default(), Promises::default());
     let mut kept = Vec::new();
     for piece in pieces {
@@ -182,7 +213,7 @@ pub fn means_the_same_written_anew<'a>(kin: Kin, pieces: impl IntoIterator<Item 
         let left = input.len();
         kept.drain(..kept.len() - left);
     }
-    let again = read(&mut *kin.codec(), [&written[..]]);
+    let again = read(&mut kin.codec(), [&written[..]]);
     assert_eq!(meant.said, again.said);
     assert_eq!(again.broke, None);
     // A message on its way is there with every byte that was handed on; one with no bytes yet may wait.

@@ -1,6 +1,7 @@
 //! One end of an open WebSocket connection, for those who keep whole messages and want to see their bytes: the built-in
 //! clients and the backend. (The proxy does neither.)
 
+use hybridge::dialect::any::AnyCodec;
 use std::fmt;
 use std::io;
 
@@ -75,7 +76,7 @@ pub struct Heard {
 /// A connection with its codec.
 pub struct Wire {
     stream: TcpStream,
-    codec: Box<dyn Codec>,
+    codec: AnyCodec,
     /// Read and not yet understood.
     unread: Vec<u8>,
     /// The message being heard: its kind, the bytes that said it so far, and its payload.
@@ -86,7 +87,7 @@ pub struct Wire {
 
 impl Wire {
     /// A connection whose opening handshake is done; `early` came with it.
-    pub fn new(stream: TcpStream, codec: Box<dyn Codec>, early: Vec<u8>) -> Wire {
+    pub fn new(stream: TcpStream, codec: AnyCodec, early: Vec<u8>) -> Wire {
         Wire { stream, codec, unread: early, kind: Kind::Text, bytes: Vec::new(), payload: Vec::new() }
     }
 

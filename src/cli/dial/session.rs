@@ -1,6 +1,7 @@
 //! An open connection from the client's end: what is said, what is heard, and how it ends. It owns no socket and no
 //! clock; `pump` has both.
 
+use hybridge::dialect::any::AnyCodec;
 use std::io;
 
 use hybridge::event::{Chunk, Close, Closing, Codec, Event, Kind, Payload, ProtocolError, Rest, code};
@@ -54,7 +55,7 @@ pub struct Habits {
 
 /// An open connection.
 pub struct Session {
-    codec: Box<dyn Codec>,
+    codec: AnyCodec,
     habits: Habits,
     messages: Messages,
     /// Read, and not yet understood.
@@ -74,7 +75,7 @@ pub struct Session {
 
 impl Session {
     /// A connection whose opening handshake is done; `early` came with it.
-    pub fn new(codec: Box<dyn Codec>, habits: Habits, early: Vec<u8>) -> Session {
+    pub fn new(codec: AnyCodec, habits: Habits, early: Vec<u8>) -> Session {
         Session {
             codec,
             messages: Messages::new(habits.raw),

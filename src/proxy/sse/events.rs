@@ -13,8 +13,9 @@ use super::super::random::{Fresh, spread};
 use super::super::servers::Lease;
 use super::super::stream::Stream as Socket;
 use super::source::{Source, Stream, Unopened};
-use crate::conversation::{Conversation, Lost, Output, Side};
+use crate::conversation::{Lost, Output, Side};
 use crate::dialect::opening::stream::is_sendable;
+use crate::handshake::Conversation;
 use crate::http::body::Framing;
 
 /// Bytes read at once.

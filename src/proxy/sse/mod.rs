@@ -32,8 +32,9 @@ use super::relay::{Carried, KEEP, MAX_ANSWERS, ROUNDS, SCRATCH, Scratch};
 use super::servers::Guest;
 use super::stream::Stream;
 use crate::config::{Route, SendFailure, Timeouts};
-use crate::conversation::{Cause, Conversation, Finish, Lost, Output, Side};
+use crate::conversation::{Cause, Finish, Lost, Output, Side};
 use crate::dialect::opening::{Agreed, Opening};
+use crate::handshake::Conversation;
 use crate::handshake::events_conversation;
 use crate::http::Refusal;
 

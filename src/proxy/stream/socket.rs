@@ -95,10 +95,11 @@ pub fn poll_take(
     }
 }
 
-/// Writes what the socket takes at once; nothing also if it is broken, which the next write will tell.
+/// Writes what the socket takes at once; nothing also if it is broken. Without the runtime, which mostly has nothing to
+/// learn from it: that a socket is full or broken it hears by [`poll_give`] of the rest.
 #[inline(always)]
-pub fn give(socket: &impl Socket, bytes: &[u8]) -> usize {
-    attempt_to_give(socket, bytes).and_then(Result::ok).unwrap_or(0)
+pub fn give(socket: &impl AsFd, bytes: &[u8]) -> usize {
+    send(socket, bytes, SendFlags::NOSIGNAL).unwrap_or(0)
 }
 
 /// Writes once.
@@ -107,26 +108,20 @@ pub fn give(socket: &impl Socket, bytes: &[u8]) -> usize {
 /// The connection broke.
 pub fn poll_give(socket: &impl Socket, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
     loop {
-        match attempt_to_give(socket, bytes) {
+        let mut asked = None;
+        let _ = socket.attempt(Interest::WRITABLE, || {
+            let written = send(socket, bytes, SendFlags::NOSIGNAL);
+            asked = Some(written);
+            match written {
+                // Less than was offered: there is no more room.
+                Ok(written) if 0 < written && written < bytes.len() => Err(io::ErrorKind::WouldBlock.into()),
+                Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(()),
+            }
+        });
+        match asked {
             None | Some(Err(Errno::WOULDBLOCK)) => ready!(socket.poll_writable(cx))?,
             Some(done) => return Poll::Ready(done.map_err(Into::into)),
         }
     }
-}
-
-/// What the system says, if it was asked.
-#[inline(always)]
-fn attempt_to_give(socket: &impl Socket, bytes: &[u8]) -> Option<Result<usize, Errno>> {
-    let mut asked = None;
-    let _ = socket.attempt(Interest::WRITABLE, || {
-        let written = send(socket, bytes, SendFlags::NOSIGNAL);
-        asked = Some(written);
-        match written {
-            // Less than was offered: there is no more room.
-            Ok(written) if 0 < written && written < bytes.len() => Err(io::ErrorKind::WouldBlock.into()),
-            Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
-            _ => Ok(()),
-        }
-    });
-    asked
 }
