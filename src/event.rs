@@ -170,7 +170,21 @@ impl<'a> Payload<'a> {
         Payload { bytes: &self.bytes[from..to], key: self.key.map(|key| key.rotated(from)) }
     }
 
+    /// How many of the plain bytes in front are ASCII, for which they need not be unmasked: all, or whole steps of them.
+    pub fn ascii_front(&self) -> usize {
+        // Long enough that the sums after each step count for little, short enough that little is looked at in vain.
+        const STEP: usize = 256;
+        let (steps, last) = self.bytes.as_chunks::<STEP>();
+        let is_ascii = |bytes| Payload::new(bytes, self.key).is_ascii();
+        match steps.iter().position(|step| !is_ascii(step)) {
+            Some(at) => at * STEP,
+            None if is_ascii(last) => self.len(),
+            None => steps.len() * STEP,
+        }
+    }
+
     /// Whether the plain bytes are all ASCII, for which they need not be unmasked.
+    #[inline]
     pub fn is_ascii(&self) -> bool {
         let key = self.key.map_or(0, MaskingKey::wide);
         let (words, tail) = self.bytes.as_chunks::<8>();
