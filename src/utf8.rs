@@ -152,6 +152,10 @@ pub enum Prefix {
 
 /// Looks how far `payload`, which begins at a character, is valid.
 pub fn prefix(payload: &Payload<'_>) -> Prefix {
+    // Those who read plain text have looked so far themselves, or are in no hurry.
+    if payload.key().is_some() && payload.len() <= SHORT && payload.is_ascii() {
+        return Prefix::Whole;
+    }
     let mut text = Utf8::default();
     match text.walk(payload) {
         Err(Fault { end, len }) => Prefix::Fault { valid: end - len, skip: len },
