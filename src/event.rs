@@ -84,8 +84,7 @@ impl MaskingKey {
         MaskingKey(u32::from_le_bytes(self.0).rotate_right((by % 4) as u32 * 8).to_le_bytes())
     }
 
-    /// XORs `bytes` with the key, from the key's first byte on. Out of line, so that a plain copy does not pay for it.
-    #[inline(never)]
+    /// XORs `bytes` with the key, from the key's first byte on.
     pub fn apply(self, bytes: &mut [u8]) {
         let key = self.wide();
         let (words, tail) = bytes.as_chunks_mut::<8>();
@@ -95,6 +94,17 @@ impl MaskingKey {
         for (byte, key) in tail.iter_mut().zip(key.to_ne_bytes()) {
             *byte ^= key;
         }
+    }
+
+    /// As [`MaskingKey::apply`] to a copy at the end of `out`, in one pass, which of large payloads is a third quicker than
+    /// two. Out of line, so that a plain copy does not pay for it.
+    #[inline(never)]
+    fn append_applied(self, bytes: &[u8], out: &mut Vec<u8>) {
+        let key = self.wide();
+        let (words, tail) = bytes.as_chunks::<8>();
+        out.reserve(bytes.len());
+        out.extend(words.iter().flat_map(|word| (u64::from_ne_bytes(*word) ^ key).to_ne_bytes()));
+        out.extend(tail.iter().zip(key.to_ne_bytes()).map(|(byte, key)| byte ^ key));
     }
 
     /// The key twice, as it lies over eight bytes.
@@ -160,7 +170,21 @@ impl<'a> Payload<'a> {
         Payload { bytes: &self.bytes[from..to], key: self.key.map(|key| key.rotated(from)) }
     }
 
+    /// How many of the plain bytes in front are ASCII, for which they need not be unmasked: all, or whole steps of them.
+    pub fn ascii_front(&self) -> usize {
+        // Long enough that the sums after each step count for little, short enough that little is looked at in vain.
+        const STEP: usize = 256;
+        let (steps, last) = self.bytes.as_chunks::<STEP>();
+        let is_ascii = |bytes| Payload::new(bytes, self.key).is_ascii();
+        match steps.iter().position(|step| !is_ascii(step)) {
+            Some(at) => at * STEP,
+            None if is_ascii(last) => self.len(),
+            None => steps.len() * STEP,
+        }
+    }
+
     /// Whether the plain bytes are all ASCII, for which they need not be unmasked.
+    #[inline]
     pub fn is_ascii(&self) -> bool {
         let key = self.key.map_or(0, MaskingKey::wide);
         let (words, tail) = self.bytes.as_chunks::<8>();
@@ -172,15 +196,13 @@ impl<'a> Payload<'a> {
     /// Appends the bytes to `out` under the key `wanted`. Equal keys cancel to a plain copy.
     #[inline]
     pub fn append_to(&self, out: &mut Vec<u8>, wanted: Option<MaskingKey>) {
-        let start = out.len();
-        out.extend_from_slice(self.bytes);
         let key = match (self.key, wanted) {
-            (Some(had), Some(wanted)) if had == wanted => return,
+            (Some(had), Some(wanted)) if had == wanted => return out.extend_from_slice(self.bytes),
             (Some(had), Some(wanted)) => had.xor(wanted),
             (Some(key), None) | (None, Some(key)) => key,
-            (None, None) => return,
+            (None, None) => return out.extend_from_slice(self.bytes),
         };
-        key.apply(&mut out[start..]);
+        key.append_applied(self.bytes, out);
     }
 
     /// Hands the plain bytes to `take`, block after block, without allocating; stops at the first error.

@@ -8,6 +8,10 @@ use crate::event::Payload;
 /// ones is slow to begin.
 const SHORT: usize = 128;
 
+/// Most bytes of a masked text that are unmasked at once where they are not ASCII: they are still at hand for the check,
+/// and few characters are cut in two.
+const BLOCK: usize = 4096;
+
 /// How far a text has been checked: remembers a character that the last chunk left unfinished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Utf8 {
@@ -22,9 +26,9 @@ pub struct Utf8 {
 /// Where a text stops being UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fault {
-    /// Offset of the faulty sequence; where that began in an earlier chunk, of the byte that broke it.
-    at: usize,
-    /// How long the faulty sequence is; 0 where it began in an earlier chunk.
+    /// Offset of the first byte behind the faulty sequence.
+    end: usize,
+    /// How long the sequence is; it may have begun in an earlier chunk.
     len: usize,
 }
 
@@ -41,13 +45,31 @@ impl Utf8 {
         if self.need == 0 && payload.len() <= SHORT && payload.is_ascii() {
             return Ok(());
         }
-        self.feed_any(payload)
+        self.walk(payload).map_err(|_| NotUtf8)
     }
 
-    /// Out of line, so that ASCII does not pay for the room that unmasking needs.
+    /// Checks what is not both short and ASCII. Out of line, so that most texts do not pay for the room that it needs.
     #[inline(never)]
-    fn feed_any(&mut self, payload: &Payload<'_>) -> Result<(), NotUtf8> {
-        payload.for_each_plain(|bytes| self.check(bytes)).map_err(|_| NotUtf8)
+    fn walk(&mut self, payload: &Payload<'_>) -> Result<(), Fault> {
+        // Among plain bytes the check itself finds ASCII the quickest, and what is short is not worth the room below. Either
+        // comes in one piece.
+        if payload.key().is_none() || payload.len() <= SHORT {
+            return payload.for_each_plain(|plain| self.check(plain));
+        }
+        let mut done = self.skip_ascii(payload, 0);
+        let mut plain = Vec::with_capacity(BLOCK.min(payload.len() - done));
+        while done < payload.len() {
+            plain.clear();
+            payload.slice(done, payload.len().min(done + BLOCK)).append_to(&mut plain, None);
+            self.check(&plain).map_err(|fault| Fault { end: done + fault.end, ..fault })?;
+            done = self.skip_ascii(payload, done + plain.len());
+        }
+        Ok(())
+    }
+
+    /// Where what follows `done` stops being ASCII, at the earliest; `done` itself inside a character.
+    fn skip_ascii(self, payload: &Payload<'_>, done: usize) -> usize {
+        if self.need == 0 { done + payload.slice(done, payload.len()).ascii_front() } else { done }
     }
 
     /// Whether the text may end here.
@@ -65,7 +87,7 @@ impl Utf8 {
         while self.need > 0 {
             let Some(&byte) = bytes.get(at) else { return Ok(()) };
             if !(self.next.0..=self.next.1).contains(&byte) {
-                return Err(Fault { at, len: 0 });
+                return Err(Fault { end: at, len: usize::from(self.have) });
             }
             *self = Utf8 { have: self.have + 1, need: self.need - 1, next: (0x80, 0xBF) };
             at += 1;
@@ -76,7 +98,7 @@ impl Utf8 {
         };
         at += error.valid_up_to();
         if let Some(len) = error.error_len() {
-            return Err(Fault { at, len });
+            return Err(Fault { end: at + len, len });
         }
         self.begin(&bytes[at..]);
         Ok(())
@@ -130,21 +152,15 @@ pub enum Prefix {
 
 /// Looks how far `payload`, which begins at a character, is valid.
 pub fn prefix(payload: &Payload<'_>) -> Prefix {
+    // Those who read plain text have looked so far themselves, or are in no hurry.
+    if payload.key().is_some() && payload.len() <= SHORT && payload.is_ascii() {
+        return Prefix::Whole;
+    }
     let mut text = Utf8::default();
-    let mut done = 0;
-    let faulty = payload.for_each_plain(|block| {
-        let unfinished = usize::from(if text.need > 0 { text.have } else { 0 });
-        text.check(block).map_err(|fault| match fault {
-            Fault { at, len: 0 } => Prefix::Fault { valid: done - unfinished, skip: unfinished + at },
-            Fault { at, len } => Prefix::Fault { valid: done + at, skip: len },
-        })?;
-        done += block.len();
-        Ok(())
-    });
-    match faulty {
-        Err(fault) => fault,
+    match text.walk(payload) {
+        Err(Fault { end, len }) => Prefix::Fault { valid: end - len, skip: len },
         Ok(()) if text.is_complete() => Prefix::Whole,
-        Ok(()) => Prefix::Cut { valid: done - usize::from(text.have) },
+        Ok(()) => Prefix::Cut { valid: payload.len() - usize::from(text.have) },
     }
 }
 
@@ -166,6 +182,46 @@ mod tests {
             }
         }
         all
+    }
+
+    /// Long texts, ASCII or nothing less, with a whole or a broken character at every place around the borders of blocks.
+    fn long_samples() -> impl Iterator<Item = Vec<u8>> {
+        let borders = [256, 512, BLOCK, BLOCK + 256].into_iter().flat_map(|border| border - 4..=border + 1);
+        let inserts = [&b"\xE2\x82\xAC"[..], b"\xF0\x9F\x98\x80", b"\xE2\x82", b"\xED\xA0\x80", b"\xF0\x9F", b"\xFF"];
+        borders.flat_map(move |at| {
+            let fronts = [b"x".repeat(at), [b"x".repeat(at % 2), "\u{E9}".repeat(at / 2).into_bytes()].concat()];
+            let ends = [b"y".repeat(300), Vec::new()];
+            let all = fronts.into_iter().flat_map(move |front| ends.clone().map(|end| (front.clone(), end)));
+            all.flat_map(move |(front, end)| inserts.map(|insert| [&front, insert, &end].concat()))
+        })
+    }
+
+    #[test]
+    fn a_long_masked_text_is_judged_as_the_standard_library_does() {
+        let key = MaskingKey([0x81, 0x02, 0xF3, 0x04]);
+        for sample in long_samples() {
+            let verdict = std::str::from_utf8(&sample);
+            let mut masked = sample.clone();
+            key.apply(&mut masked);
+            let payload = Payload::new(&masked, Some(key));
+            let expected = match verdict.map_err(|error| (error.valid_up_to(), error.error_len())) {
+                Ok(_) => Prefix::Whole,
+                Err((valid, Some(skip))) => Prefix::Fault { valid, skip },
+                Err((valid, None)) => Prefix::Cut { valid },
+            };
+            let which = format!("{:02x?} at the end of {}", &sample[sample.len().saturating_sub(306)..], sample.len());
+            assert_eq!(prefix(&payload), expected, "{which}");
+            let faulty = matches!(expected, Prefix::Fault { .. });
+            for cut in
+                [0, 255, 257, BLOCK - 1, BLOCK + 1, sample.len().saturating_sub(300), sample.len().saturating_sub(299)]
+            {
+                let cut = cut.min(sample.len());
+                let mut text = Utf8::default();
+                let fed = text.feed(&payload.slice(0, cut)).and_then(|()| text.feed(&payload.slice(cut, sample.len())));
+                assert_eq!(fed.is_err(), faulty, "{which} cut at {cut}");
+                assert_eq!(fed.is_ok() && text.is_complete(), verdict.is_ok(), "{which} cut at {cut}");
+            }
+        }
     }
 
     #[test]
