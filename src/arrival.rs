@@ -161,12 +161,17 @@ impl Arrival {
         Arrival { client, local, own_tls: None, preamble: preamble.map(Box::new) }
     }
 
+    /// Whether it is a front, and is heard when it tells of others.
+    pub fn is_trusted(&self, trusted: &[IpNet]) -> bool {
+        is_in(trusted, self.client.ip())
+    }
+
     /// Whether a header of this name goes on as it came. Beside those that we write ourselves there are more of the kind,
     /// `X-Forwarded-User` or `-Prefix`: backends believe them all, so only a front that is trusted may say them.
     pub fn may_pass(&self, name: &str, trusted: &[IpNet]) -> bool {
         const KIND: &str = "X-Forwarded-";
         let is_kind = name.get(..KIND.len()).is_some_and(|start| http::is_alike(start, KIND));
-        !is_claim(name) && (!is_kind || is_in(trusted, self.client.ip()))
+        !is_claim(name) && (!is_kind || self.is_trusted(trusted))
     }
 
     /// Whether [`Arrival::client`] uses TLS. The preamble's sender knows it, if it says so: TLS that ended here was
@@ -187,7 +192,7 @@ impl Arrival {
             believed: Believed::Nobody,
         };
         let mut bad = Vec::new();
-        if is_in(trusted, facts.client) {
+        if self.is_trusted(trusted) {
             claims::hear(&mut facts, fields, trusted, &mut bad);
         }
         // A front that ended TLS with whoever is at the other end of it has seen that; a header only says so.

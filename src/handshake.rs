@@ -4,6 +4,8 @@
 //! upstream answered. Whoever carries the bytes (the proxy's sockets, or a recorded conversation) calls them again
 //! with more until they have an answer.
 
+use std::iter;
+
 use crate::arrival::{Arrival, BadClaim, Facts};
 use crate::config::{Config, Forwarded, Limits, Route};
 use crate::conversation;
@@ -13,7 +15,7 @@ use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::opening::stream::{Addressed, Answer, Start};
 use crate::dialect::opening::{Agreed, Opening, auth};
 use crate::dialect::sse::{Reading, Sse};
-use crate::http::{self, BadHead, Fields, Refusal, Request, Response};
+use crate::http::{self, BadHead, Field, Fields, Refusal, Request, Response};
 use crate::sniff::{self, Body, First, Foreign, Verdict};
 
 /// Interim answers (100, 103) that are skipped before an upstream's final one. More is not an answer.
@@ -78,20 +80,25 @@ pub fn introduce(
     arrival: &Arrival,
     config: &Config,
 ) -> (Facts, Vec<BadClaim>) {
-    let First::Http(skip) = sniff::first(bytes) else { return arrival.facts(&Fields::default(), &[]) };
-    // The head was read before, and can be read again.
-    let request = http::head_length(&bytes[skip..])
-        .ok()
-        .flatten()
-        .and_then(|length| Request::parse(&bytes[skip..skip + length], config.limits.head_fields).ok());
-    let fields = request.map(|request| request.fields).unwrap_or_default();
     let Forwarded { trusted, headers } = &config.forwarded;
+    // What a stranger claims is not heard, and all that matters of its head is the host.
+    let claims = arrival.is_trusted(trusted).then(|| read_again(bytes, config)).flatten();
+    let host = || Field { name: "Host", value: opening.host.as_bytes() };
+    let fields = claims.unwrap_or_else(|| iter::once(host()).collect());
     let (mut facts, bad) = arrival.facts(&fields, trusted);
     route.public_url.overrule(&mut facts);
     let told = arrival.outgoing(&facts, &fields, headers);
     let told = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     opening.replace(&|name| !arrival.may_pass(name, trusted), told).expect("addresses and hosts can stand in a head");
     (facts, bad)
+}
+
+/// The fields of a head that was read before.
+fn read_again<'b>(bytes: &'b [u8], config: &Config) -> Option<Fields<'b>> {
+    let First::Http(skip) = sniff::first(bytes) else { return None };
+    let length = http::head_length(&bytes[skip..]).ok()??;
+    let request = Request::parse(&bytes[skip..skip + length], config.limits.head_fields).ok()?;
+    Some(request.fields)
 }
 
 fn judge<'c>(head: &[u8], config: &'c Config) -> Result<(Verdict, &'c Route), Refusal> {

@@ -215,8 +215,11 @@ fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
         .take_while(|line| !line.is_empty())
 }
 
+/// Room for the fields of a head, which mostly has no more.
+const USUAL_FIELDS: usize = 16;
+
 fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>, most: usize) -> Result<Fields<'a>, BadHead> {
-    let mut fields = Vec::new();
+    let mut fields = Vec::with_capacity(USUAL_FIELDS.min(most));
     for line in lines {
         if line.starts_with(b" ") || line.starts_with(b"\t") {
             return Err(BadHead::Folded);

@@ -1,8 +1,5 @@
 //! What backends are told of a request's client, in place of what it claims itself.
 
-use std::fmt::Write;
-use std::net::IpAddr;
-
 use super::{Arrival, Believed, Facts, ForwardedHeader, claims, own_port, split_port};
 use crate::http::{self, Fields};
 
@@ -20,8 +17,9 @@ impl Arrival {
     ) -> Vec<(&'static str, Vec<u8>)> {
         let host = host(fields);
         let authority = facts.authority(host);
+        let peer = self.client.ip().to_string();
         let value = |header: &ForwardedHeader| match header {
-            ForwardedHeader::For => Some(self.chain(facts, fields)),
+            ForwardedHeader::For => Some(self.chain(facts, fields, &peer)),
             ForwardedHeader::Proto => Some(scheme(facts.secure).into()),
             ForwardedHeader::Host => (!authority.is_empty()).then(|| authority.clone().into_bytes()),
             ForwardedHeader::Port => {
@@ -30,31 +28,30 @@ impl Arrival {
                 Some(named.or(port).unwrap_or_else(|| own_port(facts.secure).to_string()).into_bytes())
             }
             ForwardedHeader::RealIp => Some(facts.client.to_string().into_bytes()),
-            ForwardedHeader::Forwarded => Some(self.forwarded(facts, fields, host, &authority)),
+            ForwardedHeader::Forwarded => Some(self.forwarded(facts, fields, &peer, host, &authority)),
         };
         wanted.iter().filter_map(|header| Some((header.name(), value(header)?))).collect()
     }
 
     /// `X-Forwarded-For`.
-    fn chain(&self, facts: &Facts, fields: &Fields<'_>) -> Vec<u8> {
+    fn chain(&self, facts: &Facts, fields: &Fields<'_>, peer: &str) -> Vec<u8> {
         let name = ForwardedHeader::For.name();
-        let peer = self.client.ip();
         let mut chain = Vec::new();
         if facts.believed == Believed::Former {
-            let fields = fields.iter().filter(|field| field.is(name));
-            chain = fields.flat_map(|field| http::list(field.value)).map(<[u8]>::to_vec).collect();
+            chain = fields.iter().filter(|field| field.is(name)).flat_map(|field| http::list(field.value)).collect();
         }
+        let client;
         // The client is known by another header.
-        if chain.is_empty() && facts.client != peer {
-            chain.push(facts.client.to_string().into_bytes());
+        if chain.is_empty() && facts.client != self.client.ip() {
+            client = facts.client.to_string();
+            chain.push(client.as_bytes());
         }
-        chain.push(peer.to_string().into_bytes());
+        chain.push(peer.as_bytes());
         chain.join(&b", "[..])
     }
 
     /// `Forwarded` (RFC 7239 §4).
-    fn forwarded(&self, facts: &Facts, fields: &Fields<'_>, host: &str, authority: &str) -> Vec<u8> {
-        let peer = self.client.ip();
+    fn forwarded(&self, facts: &Facts, fields: &Fields<'_>, peer: &str, host: &str, authority: &str) -> Vec<u8> {
         // Where the peer is the client, public_url may know better than the connection what it sees.
         let own = match facts.believed {
             Believed::Nobody => element(Some(peer), authority, facts.secure),
@@ -70,8 +67,8 @@ impl Arrival {
             elements.extend(lines.map(|line| line.to_vec()));
         } else if facts.believed == Believed::Former {
             // The same in the words of the standard. §6.2: a front that does not name its client has one all the same.
-            let client = (facts.client != peer).then_some(facts.client);
-            elements.push(element(client, authority, facts.secure).into_bytes());
+            let client = (facts.client != self.client.ip()).then(|| facts.client.to_string());
+            elements.push(element(client.as_deref(), authority, facts.secure).into_bytes());
         }
         elements.push(own.into_bytes());
         elements.join(&b", "[..])
@@ -89,18 +86,16 @@ fn scheme(secure: bool) -> &'static str {
 }
 
 /// An element of `Forwarded`. What is no token is quoted; a host and an address hold nothing to escape in quotes.
-fn element(client: Option<IpAddr>, host: &str, secure: bool) -> String {
-    let mut element = match client {
-        None => "for=unknown".to_owned(),
-        Some(IpAddr::V4(address)) => format!("for={address}"),
-        Some(IpAddr::V6(address)) => format!("for=\"[{address}]\""),
+fn element(client: Option<&str>, host: &str, secure: bool) -> String {
+    let (before, client, behind) = match client {
+        None => ("", "unknown", ""),
+        Some(address) if address.contains(':') => ("\"[", address, "]\""),
+        Some(address) => ("", address, ""),
     };
-    // Writing to a string cannot fail.
-    let _ = match host {
-        "" => Ok(()),
-        host if http::is_token(host.as_bytes()) => write!(element, ";host={host}"),
-        host => write!(element, ";host=\"{host}\""),
+    let (named, host, end) = match host {
+        "" => ("", "", ""),
+        host if http::is_token(host.as_bytes()) => (";host=", host, ""),
+        host => (";host=\"", host, "\""),
     };
-    let _ = write!(element, ";proto={}", scheme(secure));
-    element
+    ["for=", before, client, behind, named, host, end, ";proto=", scheme(secure)].concat()
 }

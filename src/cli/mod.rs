@@ -9,6 +9,7 @@ mod record;
 mod replay;
 mod serve;
 
+use std::fmt::Debug;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,6 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hybridge::config::LogLevel;
+use tracing::field::{Field, Visit as _};
+use tracing_subscriber::field::{MakeExt as _, VisitOutput as _};
+use tracing_subscriber::fmt::format::{self, DefaultVisitor, Writer};
 
 /// A reverse proxy that lets old WebSocket clients talk to modern backends, unchanged.
 #[derive(Parser)]
@@ -108,10 +112,73 @@ fn log_to_stderr(level: LogLevel) {
         LogLevel::Debug => tracing::Level::DEBUG,
         LogLevel::Trace => tracing::Level::TRACE,
     };
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .with_max_level(level)
-        .init();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_max_level(level);
+    if std::io::stderr().is_terminal() {
+        log.with_ansi(true).init();
+    } else {
+        // The library's own fields ask before and after each name whether there are colours, and the nine fields of each
+        // connection that ends were most of what its line costs.
+        log.with_ansi(false).fmt_fields(format::debug_fn(field).delimited(" ")).init();
+    }
+}
+
+/// Writes a field as the library does without colours.
+fn field(line: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    match field.name() {
+        // What it takes out of the message, lest it steer a terminal on which the log is read, stays its own matter.
+        "message" => {
+            let mut message = DefaultVisitor::new(line.by_ref(), true);
+            message.record_debug(field, value);
+            message.finish()
+        }
+        name => {
+            line.write_str(name)?;
+            line.write_char('=')?;
+            write!(line, "{value:?}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::fmt::SubscriberBuilder;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn fields_are_written_as_the_library_writes_them() {
+        let (own, others) = (Lines::default(), Lines::default());
+        let plain = |lines: &Lines| {
+            let lines = lines.clone();
+            SubscriberBuilder::default().with_ansi(false).without_time().with_writer(move || lines.clone())
+        };
+        let say = || {
+            tracing::info!(client = %"::1", ms = 7_u128, quoted = "a\x1b \"b\"", down = true, "told: {}\u{9b}", "\x1b[31m");
+            tracing::warn!("alone");
+            tracing::error!(only = ?Some(-1));
+        };
+        with_default(plain(&own).fmt_fields(format::debug_fn(field).delimited(" ")).finish(), say);
+        with_default(plain(&others).finish(), say);
+        let text = |lines: Lines| String::from_utf8(lines.0.lock().unwrap().clone()).expect("the log is text");
+        let (own, others) = (text(own), text(others));
+        assert_eq!(own, others);
+        assert_eq!(own.lines().count(), 3);
+    }
 }

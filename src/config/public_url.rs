@@ -34,7 +34,7 @@ impl PublicUrl {
     /// The location of a request with this `Host` and target (hixie-76 §5.2), of whose client these facts are known,
     /// [overruled](Self::overrule) already.
     pub fn location(&self, facts: &Facts, host: &str, target: &str) -> String {
-        format!("{}://{}{}{target}", facts.scheme(), facts.authority(host), self.prefix)
+        [facts.scheme(), "://", &facts.authority(host), &self.prefix, target].concat()
     }
 }
 

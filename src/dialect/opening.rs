@@ -10,6 +10,9 @@ use crate::http::{self, BadHead, Refusal, Request, Response};
 /// let them through. `deflate-stream` and the `mux` drafts hide the frames themselves and are never offered on.
 const TRANSPARENT: [&str; 3] = ["permessage-deflate", "deflate-frame", "x-webkit-deflate-frame"];
 
+/// Room for a head that is written, which mostly has no more.
+const HEAD: usize = 512;
+
 /// An opening handshake, understood and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
@@ -90,15 +93,14 @@ impl Opening {
         let mut forwarded = Vec::new();
         let mut origin_placed = origin.is_none();
         for field in fields.iter() {
-            let name = field.name.to_ascii_lowercase();
-            if name == "host" {
+            if field.is("host") {
                 forwarded.push(Line::Host(field.name.to_owned()));
-            } else if name == "origin" || name == "sec-websocket-origin" {
+            } else if field.is("origin") || field.is("sec-websocket-origin") {
                 // One origin goes on, under its final name, where the first of them stood.
                 if !std::mem::replace(&mut origin_placed, true) {
                     forwarded.push(Line::Origin);
                 }
-            } else if !is_handshake_field(&name) && !fields.is_hop_by_hop(&name) {
+            } else if !is_handshake_field(field.name) && !fields.is_hop_by_hop(field.name) {
                 forwarded.push(Line::Other(field.name.to_owned(), field.value.to_vec()));
             }
         }
@@ -128,9 +130,8 @@ impl Opening {
         }
         self.forwarded.retain(|line| !matches!(line, Line::Other(name, _) if removed(name)));
         let may_be_added = |name: &str| {
-            let name = name.to_ascii_lowercase();
-            let gap = matches!(&*name, "host" | "origin");
-            !gap && !is_handshake_field(&name) && !http::is_hop_header(&name)
+            let gap = ["host", "origin"].iter().any(|gap| name.eq_ignore_ascii_case(gap));
+            !gap && !is_handshake_field(name) && !http::is_hop_header(name)
         };
         let added = added.into_iter().filter(|(name, _)| may_be_added(name));
         self.forwarded.extend(added.map(|(name, value)| Line::Other(name, value)));
@@ -140,11 +141,12 @@ impl Opening {
     /// The opening handshake of RFC 6455 §4.1 that this one becomes, for `target` at the upstream. `host` replaces the
     /// client's `Host` where the route says so; `key` is fresh.
     pub fn upstream_request(&self, target: &str, host: Option<&str>, key: &str) -> Vec<u8> {
-        let mut out = format!(
-            "GET {target} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
-        )
-        .into_bytes();
+        let mut out = Vec::with_capacity(HEAD);
+        for part in ["GET ", target, " HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        put(&mut out, "Sec-WebSocket-Version", b"13");
+        put(&mut out, "Sec-WebSocket-Key", key.as_bytes());
         if let Some(asked) = self.asked.as_ref().filter(|asked| !asked.names.is_empty()) {
             put(&mut out, "Sec-WebSocket-Protocol", asked.names.join(", ").as_bytes());
         }
@@ -223,25 +225,28 @@ impl Opening {
     pub fn answer(&self, agreed: &Agreed, location: &str) -> Vec<u8> {
         // hixie-75 §4.1 compares these three lines byte for byte. "WebSocket" with capitals is what Opera demands of
         // hixie-76; lower case and canonical header names are what devices of the hybi years search for.
-        let mut out = match self.dialect {
+        let first = match self.dialect {
             Dialect::Hixie75 => "HTTP/1.1 101 Web Socket Protocol Handshake\r\nUpgrade: WebSocket\r\n",
             Dialect::Hixie76 => "HTTP/1.1 101 WebSocket Protocol Handshake\r\nUpgrade: WebSocket\r\n",
             Dialect::Hybi07 | Dialect::Hybi10 | Dialect::Rfc6455 => {
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
             }
-        }
-        .to_owned()
-        .into_bytes();
+        };
+        let mut out = Vec::with_capacity(HEAD);
+        out.extend_from_slice(first.as_bytes());
         out.extend_from_slice(b"Connection: Upgrade\r\n");
-        let prefix = if self.dialect == Dialect::Hixie75 { "WebSocket" } else { "Sec-WebSocket" };
+        let [origin_name, location_name] = match self.dialect {
+            Dialect::Hixie75 => ["WebSocket-Origin", "WebSocket-Location"],
+            _ => ["Sec-WebSocket-Origin", "Sec-WebSocket-Location"],
+        };
         if let Proof::Accept(accept) = &self.proof {
             put(&mut out, "Sec-WebSocket-Accept", accept.as_bytes());
         } else {
             // No Origin asked, none echoed: an empty value makes a WebKit fail.
             if let Some(origin) = &self.origin {
-                put(&mut out, &format!("{prefix}-Origin"), origin.as_bytes());
+                put(&mut out, origin_name, origin.as_bytes());
             }
-            put(&mut out, &format!("{prefix}-Location"), location.as_bytes());
+            put(&mut out, location_name, location.as_bytes());
         }
         if let (Some(asked), Some(subprotocol)) = (&self.asked, &agreed.subprotocol) {
             put(&mut out, asked.header, subprotocol.as_bytes());
@@ -297,8 +302,7 @@ impl Opening {
         // An old WebKit fails on an empty value and on what is not UTF-8; hixie answers carry no more than they must.
         let readable = field.text().is_some_and(|value| !value.is_empty());
         let wanted = self.dialect.facts().version.is_some() || field.is("set-cookie");
-        let name = field.name.to_ascii_lowercase();
-        readable && wanted && !is_handshake_field(&name) && !response.fields.is_hop_by_hop(&name)
+        readable && wanted && !is_handshake_field(field.name) && !response.fields.is_hop_by_hop(field.name)
     }
 }
 
@@ -326,7 +330,7 @@ fn declined_by(who: &str, response: &Response<'_>) -> Refusal {
         if let Some(value) = field.text().filter(|value| !value.is_empty())
             && !about_the_body
             && !hop
-            && !is_handshake_field(&name)
+            && !is_handshake_field(field.name)
         {
             refusal = refusal.with(field.name, value);
         }
@@ -341,10 +345,9 @@ fn put(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 /// Whether a field belongs to the handshake itself, which this proxy writes anew on either side.
-fn is_handshake_field(lower_case_name: &str) -> bool {
-    lower_case_name.starts_with("sec-websocket-")
-        || lower_case_name.starts_with("websocket-")
-        || lower_case_name == "content-length"
+fn is_handshake_field(name: &str) -> bool {
+    let starts = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    starts("sec-websocket-") || starts("websocket-") || name.eq_ignore_ascii_case("content-length")
 }
 
 /// The offers that may pass, as one header value; `None` if there are none.
