@@ -24,6 +24,9 @@ const MAX_LENGTH_BYTES: usize = 9;
 /// is not one we speak with.
 const MAX_SKIP: u64 = 1 << 20;
 
+/// Where the end of a text is searched for before it is checked.
+const NEAR: usize = 2048;
+
 /// Which draft's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revision {
@@ -39,10 +42,6 @@ pub struct Hixie {
     revision: Revision,
     binary: BinaryPolicy,
     reading: Reading,
-    /// Bytes at the front of the input in which no 0xFF stands: not searched twice.
-    searched: usize,
-    /// Whether 0xFF stands right behind them.
-    end_found: bool,
     writing: Writing,
 }
 
@@ -74,7 +73,7 @@ enum Writing {
 impl Hixie {
     /// A codec between frames. `binary` is what becomes of binary messages to be encoded.
     pub fn new(revision: Revision, binary: BinaryPolicy) -> Self {
-        Hixie { revision, binary, reading: Reading::Frames, searched: 0, end_found: false, writing: Writing::Between }
+        Hixie { revision, binary, reading: Reading::Frames, writing: Writing::Between }
     }
 
     /// Reads the first bytes of a frame that is not text, as many as tell its type and, where it has one, its length.
@@ -114,7 +113,7 @@ impl Hixie {
         let ascii = utf8::ascii(body);
         let piece = match body.get(ascii) {
             Some(&END) => Piece { payload: Payload::plain(&body[..ascii]), taken: ascii, ends: true },
-            _ => self.piece(begun, body)?,
+            _ => piece(body)?,
         };
         *input = &body[piece.taken + usize::from(piece.ends)..];
         self.reading = if piece.ends { Reading::Frames } else { Reading::Text };
@@ -124,35 +123,6 @@ impl Hixie {
             payload: piece.payload,
             rest: if piece.ends { Rest::End } else { Rest::More },
         }))
-    }
-
-    /// The next piece of any text. Invalid UTF-8 becomes U+FFFD (hixie-76 §5.3 lets the server choose; a real WebKit can
-    /// produce it), and what is handed on always ends at a character. Out of line: most texts do not need it.
-    #[inline(never)]
-    fn piece<'a>(&mut self, begun: bool, body: &'a [u8]) -> Option<Piece<'a>> {
-        if !begun {
-            (self.searched, self.end_found) = (0, false);
-        }
-        if !self.end_found {
-            match memchr::memchr(END, &body[self.searched..]) {
-                Some(at) => (self.searched, self.end_found) = (self.searched + at, true),
-                None => self.searched = body.len(),
-            }
-        }
-        let text = Payload::plain(&body[..self.searched]);
-        let (payload, taken) = match utf8::prefix(&text) {
-            Prefix::Whole => (text, text.len()),
-            Prefix::Cut { valid } | Prefix::Fault { valid, .. } if valid > 0 => (text.slice(0, valid), valid),
-            Prefix::Fault { skip, .. } => (Payload::plain(REPLACEMENT), skip),
-            Prefix::Cut { .. } if self.end_found => (Payload::plain(REPLACEMENT), text.len()),
-            Prefix::Cut { .. } => return None,
-        };
-        let ends = self.end_found && taken == self.searched;
-        if payload.is_empty() && !ends {
-            return None;
-        }
-        self.searched -= taken;
-        Some(Piece { payload, taken, ends })
     }
 
     /// As [`Codec::decode`], of an input that is not empty.
@@ -283,6 +253,26 @@ struct Piece<'a> {
     taken: usize,
     /// Whether the end of the frame follows.
     ends: bool,
+}
+
+/// The next piece of any text. Invalid UTF-8 becomes U+FFFD (hixie-76 §5.3 lets the server choose; a real WebKit can
+/// produce it), and what is handed on always ends at a character. `body` does not begin with 0xFF. Out of line: most texts
+/// do not need it.
+#[inline(never)]
+fn piece(body: &[u8]) -> Option<Piece<'_>> {
+    // 0xFF is a fault to the check, and never the rest of one, so a long text need not be searched for it. In a short one a
+    // search costs less than the fault.
+    let end = memchr::memchr(END, &body[..body.len().min(NEAR)]);
+    let text = Payload::plain(&body[..end.unwrap_or(body.len())]);
+    let (payload, taken) = match utf8::prefix(&text) {
+        Prefix::Whole => (text, text.len()),
+        Prefix::Cut { valid } | Prefix::Fault { valid, .. } if valid > 0 => (text.slice(0, valid), valid),
+        Prefix::Fault { skip, .. } => (Payload::plain(REPLACEMENT), skip),
+        Prefix::Cut { .. } if end.is_some() => (Payload::plain(REPLACEMENT), text.len()),
+        Prefix::Cut { .. } => return None,
+    };
+    let ends = body.get(taken) == Some(&END);
+    (!payload.is_empty()).then_some(Piece { payload, taken, ends })
 }
 
 struct Length {
@@ -427,6 +417,31 @@ mod tests {
             let expected = format!("<{}>", String::from_utf8_lossy(body));
             check(Revision::Draft76, &frame, Ok(&expected));
         }
+    }
+
+    #[test]
+    fn whatever_ends_a_long_text_is_mended_and_its_end_found() {
+        let ends =
+            [&b""[..], "\u{20ac}".as_bytes(), b"\xe2\x82", b"\xf0\x9f\x98", b"\x80", b"\xed\xa0\xbd", b"\xc0\xafx"];
+        for (length, end) in (NEAR - 6..NEAR + 6).flat_map(|length| ends.map(|end| (length, end))) {
+            let body = [&b"x".repeat(length), end].concat();
+            let expected = format!("<{}><z>", String::from_utf8_lossy(&body));
+            let bytes = [b"\0", &body[..], b"\xff\0z\xff"].concat();
+            for cut in [1, 1 + length, bytes.len() - 4, bytes.len()] {
+                let (front, back) = bytes.split_at(cut);
+                let meaning = read(Revision::Draft76, &[front, back]);
+                assert!(meaning.as_ref() == Ok(&expected), "{end:02x?} behind {length}, cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_text_that_is_there_is_one_chunk() {
+        let bytes = [&b"\0"[..], &b"x".repeat(2 * NEAR), b"\xff"].concat();
+        let mut input = &bytes[..];
+        let event = Hixie::new(Revision::Draft76, BinaryPolicy::Close).decode(&mut input);
+        let Ok(Some(Event::Data(chunk))) = event else { panic!("{event:?}") };
+        assert_eq!((chunk.payload.len(), chunk.rest, input), (2 * NEAR, Rest::End, &b""[..]));
     }
 
     #[test]
