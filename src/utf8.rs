@@ -41,6 +41,7 @@ impl Utf8 {
     ///
     /// # Errors
     /// At the first byte that no continuation can make valid.
+    #[inline]
     pub fn feed(&mut self, payload: &Payload<'_>) -> Result<(), NotUtf8> {
         if self.need == 0 && payload.len() <= SHORT && payload.is_ascii() {
             return Ok(());
@@ -118,6 +119,13 @@ impl Utf8 {
         let have = u8::try_from(cut.len()).expect("an unfinished character has at most 3 bytes");
         *self = Utf8 { have, need: length - have, next: if have == 1 { second } else { (0x80, 0xBF) } };
     }
+}
+
+/// Whether `payload` is valid UTF-8 by itself.
+#[inline]
+pub fn is_text(payload: &Payload<'_>) -> bool {
+    let mut text = Utf8::default();
+    text.feed(payload).is_ok() && text.is_complete()
 }
 
 /// How many bytes of ASCII `bytes` begins with, as far as a short look tells.

@@ -109,12 +109,7 @@ impl Hixie {
     fn text<'a>(&mut self, begun: bool, input: &mut &'a [u8]) -> Option<Event<'a>> {
         // The type byte stays until something can be handed on, so that the frame can go out in one piece.
         let body = &input[usize::from(!begun)..];
-        // Most frames are short, and ASCII up to their end: one look tells both.
-        let ascii = utf8::ascii(body);
-        let piece = match body.get(ascii) {
-            Some(&END) => Piece { payload: Payload::plain(&body[..ascii]), taken: ascii, ends: true },
-            _ => piece(body)?,
-        };
+        let piece = piece(body)?;
         *input = &body[piece.taken + usize::from(piece.ends)..];
         self.reading = if piece.ends { Reading::Frames } else { Reading::Text };
         Some(Event::Data(Chunk {
@@ -207,13 +202,22 @@ impl Hixie {
 }
 
 impl Codec for Hixie {
-    /// A short text that is ASCII.
+    /// A short text.
     #[inline(always)]
     fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
         let body = input.strip_prefix(&[TEXT]).filter(|_| self.reading == Reading::Frames)?;
-        let (text, rest) = body.split_at(utf8::ascii(body));
-        *input = rest.strip_prefix(&[END])?;
-        Some(Chunk { opens: Some(Kind::Text), rsv: 0, payload: Payload::plain(text), rest: Rest::End })
+        // Most are ASCII up to their end: one look tells both.
+        let ascii = utf8::ascii(body);
+        let length = match body.get(ascii)? {
+            &END => ascii,
+            _ => ascii + memchr::memchr(END, &body[ascii..body.len().min(NEAR)])?,
+        };
+        let payload = Payload::plain(&body[..length]);
+        if length > ascii && !utf8::is_text(&payload) {
+            return None;
+        }
+        *input = &body[length + 1..];
+        Some(Chunk { opens: Some(Kind::Text), rsv: 0, payload, rest: Rest::End })
     }
 
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
@@ -272,7 +276,7 @@ fn piece(body: &[u8]) -> Option<Piece<'_>> {
         Prefix::Cut { .. } => return None,
     };
     let ends = body.get(taken) == Some(&END);
-    (!payload.is_empty()).then_some(Piece { payload, taken, ends })
+    (ends || !payload.is_empty()).then_some(Piece { payload, taken, ends })
 }
 
 struct Length {

@@ -481,7 +481,7 @@ fn write_long_header(first: u8, length: u64, key: Option<MaskingKey>, out: &mut 
 }
 
 impl Codec for Hybi {
-    /// A message of one short frame, with text that is ASCII.
+    /// A message of one short frame.
     #[inline(always)]
     fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
         let [first, second, ..] = **input else { return None };
@@ -499,7 +499,7 @@ impl Codec for Hybi {
         let (header, rest) = input.split_at_checked(if masked { 6 } else { 2 })?;
         let (payload, rest) = rest.split_at_checked(length)?;
         let payload = Payload::new(payload, header[2..].first_chunk().copied().map(MaskingKey));
-        if kind == Kind::Text && !payload.is_ascii() {
+        if kind == Kind::Text && !utf8::is_text(&payload) {
             return None;
         }
         *input = rest;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use self::told::Telling;
 use crate::event::{Chunk, Closing, Codec, Event, Keys, Kind, Payload, ProtocolError, Rest, Resume, Undeliverable};
-use crate::utf8::{self, Prefix};
+use crate::utf8;
 
 const BOM: &[u8] = "\u{FEFF}".as_bytes();
 /// WHATWG HTML §9.2.6: the type of an event that names none.
@@ -281,8 +281,7 @@ impl Codec for Sse {
         let behind = rest.strip_prefix(b"\n\n")?;
         let value = Payload::plain(value_behind(line));
         let too_long = input.len() - rest.len() > self.reading.max_event;
-        let is_whole = || value.is_ascii() || utf8::prefix(&value) == Prefix::Whole;
-        if too_long || value.is_empty() || !is_whole() || !self.reading.types.has(self.event.name()) {
+        if too_long || value.is_empty() || !utf8::is_text(&value) || !self.reading.types.has(self.event.name()) {
             return None;
         }
         self.confirm();
