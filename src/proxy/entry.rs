@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::{AlertDescription, CipherSuite, Error, ProtocolVersion, ServerConnection, server};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::StartHandshake;
@@ -17,7 +17,7 @@ use tracing::debug;
 use super::connection::{Ended, Shared};
 use super::listen;
 use super::permits::Permit;
-use super::stream::Stream;
+use super::stream::{Stream, read_onto};
 use super::tls::{Acceptor, Ahead, KEPT_BACK};
 use super::tunnel::tunnel;
 use crate::arrival::{Arrival, OwnTls, is_in};
@@ -140,7 +140,7 @@ impl Entry<'_> {
     async fn read(&mut self, what: &str) -> Result<(), Ended> {
         let mut watch = self.shared.drain.watch();
         let read = tokio::select! {
-            read = timeout_at(self.deadline, self.stream.read_buf(&mut self.buffer)) => read,
+            read = timeout_at(self.deadline, read_onto(&mut self.stream, &mut self.buffer)) => read,
             () = watch.started() => return Err(Ended::Quietly),
         };
         match read {

@@ -52,14 +52,7 @@ impl Stream {
     /// # Errors
     /// The connection broke.
     pub async fn read_onto(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        poll_fn(|cx| {
-            let mut piece = [0; 2048];
-            let mut read = ReadBuf::new(&mut piece);
-            ready!(Pin::new(&mut *self).poll_read(cx, &mut read))?;
-            buffer.extend_from_slice(read.filled());
-            Poll::Ready(Ok(read.filled().len()))
-        })
-        .await
+        read_onto(self, buffer).await
     }
 
     /// Writes all of it, and what TLS would keep back.
@@ -134,6 +127,21 @@ impl Stream {
             Stream::Dialled(_) | Stream::Accepted(_) => Pin::new(self).poll_write(cx, bytes),
         }
     }
+}
+
+/// As [`Stream::read_onto`], of any stream.
+///
+/// # Errors
+/// The connection broke.
+pub async fn read_onto(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut piece = [0; 2048];
+        let mut read = ReadBuf::new(&mut piece);
+        ready!(Pin::new(&mut *stream).poll_read(cx, &mut read))?;
+        buffer.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    })
+    .await
 }
 
 /// The same for each kind of connection.
