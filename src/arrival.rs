@@ -15,6 +15,7 @@ mod outgoing;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -262,13 +263,13 @@ impl Facts {
 
     /// The host and port of the client's URL, for a request with this `Host`. That is taken letter by letter: a client
     /// makes it of the same URL with which it compares its location.
-    pub fn authority(&self, host: &str) -> String {
+    pub fn authority<'f>(&'f self, host: &'f str) -> Cow<'f, str> {
         match (&self.host, self.host_port) {
-            (Some(forwarded), _) => forwarded.clone(),
+            (Some(forwarded), _) => forwarded.into(),
             (None, Some(port)) if !host.is_empty() && split_port(host).1.is_none() => {
-                with_port(host, port, self.secure)
+                with_port(host, port, self.secure).into()
             }
-            _ => host.to_owned(),
+            _ => host.into(),
         }
     }
 }

@@ -88,7 +88,6 @@ pub fn introduce(
     let (mut facts, bad) = arrival.facts(&fields, trusted);
     route.public_url.overrule(&mut facts);
     let told = arrival.outgoing(&facts, &fields, headers);
-    let told = told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     opening.replace(&|name| !arrival.may_pass(name, trusted), told).expect("addresses and hosts can stand in a head");
     (facts, bad)
 }

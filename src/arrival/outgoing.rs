@@ -21,7 +21,7 @@ impl Arrival {
         let value = |header: &ForwardedHeader| match header {
             ForwardedHeader::For => Some(self.chain(facts, fields, &peer)),
             ForwardedHeader::Proto => Some(scheme(facts.secure).into()),
-            ForwardedHeader::Host => (!authority.is_empty()).then(|| authority.clone().into_bytes()),
+            ForwardedHeader::Host => (!authority.is_empty()).then(|| authority.as_bytes().to_vec()),
             ForwardedHeader::Port => {
                 let port = facts.host_port.map(|port| port.to_string());
                 let named = split_port(&authority).1.filter(|port| !port.is_empty()).map(str::to_owned);

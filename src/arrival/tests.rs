@@ -441,7 +441,7 @@ proptest! {
             }
             next.extend(b"\r\n");
             let (known, bad) = super::tests::arrival("127.0.0.1").facts(&parse(&next).fields, &trusted());
-            let url = |facts: &Facts| (facts.client, facts.scheme(), facts.authority("tv.example"));
+            let url = |facts: &Facts| (facts.client, facts.scheme(), facts.authority("tv.example").into_owned());
             prop_assert_eq!(url(&known), url(&facts), "{}: {:?}", next.escape_ascii(), bad);
         }
     }

@@ -3,6 +3,8 @@
 pub mod auth;
 pub mod stream;
 
+use std::borrow::Cow;
+
 use super::{Dialect, hixie76, hybi};
 use crate::http::{self, BadHead, Refusal, Request, Response};
 
@@ -12,6 +14,8 @@ const TRANSPARENT: [&str; 3] = ["permessage-deflate", "deflate-frame", "x-webkit
 
 /// Room for a head that is written, which mostly has no more.
 const HEAD: usize = 512;
+/// And for the field lines that travel on, with those that tell of the client.
+const LINES: usize = 16;
 
 /// An opening handshake, understood and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub enum Proof {
 enum Line {
     Host(String),
     Origin,
-    Other(String, Vec<u8>),
+    Other(Cow<'static, str>, Vec<u8>),
 }
 
 /// The subprotocols a client asked for.
@@ -90,7 +94,7 @@ impl Opening {
     ) -> Opening {
         let extensions = (dialect == Dialect::Rfc6455).then(|| transparent_offers(request)).flatten();
         let fields = &request.fields;
-        let mut forwarded = Vec::new();
+        let mut forwarded = Vec::with_capacity(LINES);
         let mut origin_placed = origin.is_none();
         for field in fields.iter() {
             if field.is("host") {
@@ -101,7 +105,7 @@ impl Opening {
                     forwarded.push(Line::Origin);
                 }
             } else if !is_handshake_field(field.name) && !fields.is_hop_by_hop(field.name) {
-                forwarded.push(Line::Other(field.name.to_owned(), field.value.to_vec()));
+                forwarded.push(Line::Other(field.name.to_owned().into(), field.value.to_vec()));
             }
         }
         Opening {
@@ -121,8 +125,12 @@ impl Opening {
     ///
     /// # Errors
     /// A name or a value that no head can hold; then nothing is changed.
-    pub fn replace(&mut self, removed: &dyn Fn(&str) -> bool, added: Vec<(String, Vec<u8>)>) -> Result<(), BadHead> {
-        if added.iter().any(|(name, _)| !http::is_token(name.as_bytes())) {
+    pub fn replace<N: AsRef<str> + Into<Cow<'static, str>>>(
+        &mut self,
+        removed: &dyn Fn(&str) -> bool,
+        added: Vec<(N, Vec<u8>)>,
+    ) -> Result<(), BadHead> {
+        if added.iter().any(|(name, _)| !http::is_token(name.as_ref().as_bytes())) {
             return Err(BadHead::FieldName);
         }
         if added.iter().any(|(_, value)| !http::is_value(value)) {
@@ -133,8 +141,8 @@ impl Opening {
             let gap = ["host", "origin"].iter().any(|gap| name.eq_ignore_ascii_case(gap));
             !gap && !is_handshake_field(name) && !http::is_hop_header(name)
         };
-        let added = added.into_iter().filter(|(name, _)| may_be_added(name));
-        self.forwarded.extend(added.map(|(name, value)| Line::Other(name, value)));
+        let added = added.into_iter().filter(|(name, _)| may_be_added(name.as_ref()));
+        self.forwarded.extend(added.map(|(name, value)| Line::Other(name.into(), value)));
         Ok(())
     }
 
@@ -410,7 +418,7 @@ mod tests {
             fields(&opening),
             "X-One: 1|Host: tv|Origin: http://o|X-Two: 2|X-User: a|X-Group: b|X-Group: |x-User: \u{e9}\t||"
         );
-        opening.replace(&|_| true, Vec::new()).expect("no lines");
+        opening.replace(&|_| true, added(&[])).expect("no lines");
         assert_eq!(fields(&opening), "Host: tv|Origin: http://o||");
     }
 

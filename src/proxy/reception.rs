@@ -121,7 +121,8 @@ async fn agree<'c>(
     opening.check_early(buffer).map_err(Ended::Refused)?;
     admit(opening, route, facts.client, shared)?;
     let location = route.public_url.location(facts, &opening.host, &opening.target);
-    let asker = Asker { client: facts.client, secure: facts.secure, authority: facts.authority(&opening.host) };
+    let authority = facts.authority(&opening.host).into_owned();
+    let asker = Asker { client: facts.client, secure: facts.secure, authority };
     let guest = Guest::new(arrival, facts, route);
     let mut watch = shared.drain.watch();
     let upstream = tokio::select! {
