@@ -15,8 +15,7 @@ use hybridge::dialect::hybi::{Hybi, Role};
 use hybridge::dialect::sse::{Form, Reading, Sse, Types};
 use hybridge::dialect::{BinaryPolicy, Dialect};
 use hybridge::event::{Chunk, Codec, Event, Keys, Kind, MaskingKey, Payload, Rest};
-use hybridge::handshake::Conversation;
-use hybridge::handshake::{Received, receive};
+use hybridge::handshake::{Conversation, Received, receive};
 
 /// How many messages of how many bytes are fed at once: one alone, as in most reads; as many as fill 64 KiB; and one as
 /// large as a read can be.

@@ -23,8 +23,7 @@ use crate::conversation::{Output, Side};
 use crate::dialect::hixie76::KEY3;
 use crate::dialect::opening::auth::Asker;
 use crate::dialect::opening::{Agreed, Opening, Proof};
-use crate::handshake::Conversation;
-use crate::handshake::{self, Received, receive};
+use crate::handshake::{self, Conversation, Received, receive};
 use crate::http::Refusal;
 use crate::sniff::{self, First, Foreign};
 

@@ -8,8 +8,7 @@ use crate::dialect::opening::Opening;
 use crate::dialect::opening::stream::{Addressed, Answer, Start, is_sendable};
 use crate::dialect::sse::{self, Piece};
 use crate::event::Kind;
-use crate::handshake::Conversation;
-use crate::handshake::events_answer;
+use crate::handshake::{Conversation, events_answer};
 use crate::http::Refusal;
 use crate::http::body::Framing;
 

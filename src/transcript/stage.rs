@@ -11,8 +11,7 @@ use crate::dialect::hixie76::KEY3;
 use crate::dialect::opening::stream::Answer;
 use crate::dialect::opening::{Agreed, Opening, Proof};
 use crate::event::{Keys, MaskingKey};
-use crate::handshake::Conversation;
-use crate::handshake::{self, Received, consent, receive};
+use crate::handshake::{self, Conversation, Received, consent, receive};
 use crate::http::Refusal;
 
 /// The key of every opening handshake to the upstream: RFC 6455's example (§1.3).

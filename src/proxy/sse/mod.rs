@@ -34,8 +34,7 @@ use super::stream::Stream;
 use crate::config::{Route, SendFailure, Timeouts};
 use crate::conversation::{Cause, Finish, Lost, Output, Side};
 use crate::dialect::opening::{Agreed, Opening};
-use crate::handshake::Conversation;
-use crate::handshake::events_conversation;
+use crate::handshake::{Conversation, events_conversation};
 use crate::http::Refusal;
 
 /// How long a connection for messages is kept when there are none. Backends close theirs after as little as two seconds,
