@@ -23,11 +23,11 @@
 //! the time, and says when it is over ([`Conversation::expired`]).
 
 mod cause;
-
-use std::ops::ControlFlow;
+mod pass;
 
 pub use self::cause::{Cause, Lost};
-use crate::event::{Chunk, Close, Closing, Codec, Event, Keys, ProtocolError, Rest, Resume, Undeliverable, code};
+use self::pass::{Passed, Said, Terms, pass};
+use crate::event::{Close, Closing, Codec, Event, Keys, ProtocolError, Resume, Undeliverable, code};
 
 /// One end of the connection through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,44 +125,6 @@ impl Told {
     }
 }
 
-/// The messages of one side.
-#[derive(Clone, Copy, Debug, Default)]
-struct Said {
-    /// How many are finished.
-    messages: u64,
-    /// Inside one.
-    speaking: bool,
-    /// Bytes of the one it is saying.
-    size: u64,
-}
-
-/// What data is passed on under.
-#[derive(Clone, Copy)]
-struct Terms {
-    /// The most bytes of a message.
-    max: Option<u64>,
-    /// The bytes behind which to pause, at the end of a message.
-    enough: usize,
-    /// What the one who is told was told before.
-    told: Told,
-}
-
-/// Why no more data is passed on.
-enum Passed<'a> {
-    /// There is no more that could be understood.
-    All,
-    /// It is enough.
-    Enough,
-    /// This comes first, which is no data.
-    Other(Event<'a>),
-    /// A frame is whole behind which a close is to be told.
-    Frame,
-    /// A rule was broken.
-    Broke(ProtocolError),
-    /// There are no words for the message.
-    Refused(Undeliverable),
-}
-
 struct Leg<C> {
     /// Apart, since the task of a connection takes room in steps of 128 bytes.
     codec: Box<C>,
@@ -216,64 +178,6 @@ impl<C: Codec> Leg<C> {
             self.told = Told::Ended;
         }
     }
-}
-
-/// Passes on what `from` says as long as it is data.
-fn pass<'a, C: Codec>(
-    (from, said): (&mut C, &mut Said),
-    to: &mut C,
-    terms: Terms,
-    input: &mut &'a [u8],
-    out: &mut Vec<u8>,
-    keys: &mut dyn Keys,
-) -> Passed<'a> {
-    loop {
-        while let Some(chunk) = from.at_once(input) {
-            if let ControlFlow::Break(why) = tell(chunk, said, to, terms, out, keys) {
-                return why;
-            }
-        }
-        let chunk = match from.decode(input) {
-            Ok(Some(Event::Data(chunk))) => chunk,
-            Ok(Some(event)) => return Passed::Other(event),
-            Ok(None) => return Passed::All,
-            Err(rule) => return Passed::Broke(rule),
-        };
-        if let ControlFlow::Break(why) = tell(chunk, said, to, terms, out, keys) {
-            return why;
-        }
-    }
-}
-
-/// Passes a chunk on. Once in each of its two places: of what comes at once there is little left to ask.
-#[inline(always)]
-fn tell<'a>(
-    chunk: Chunk<'_>,
-    said: &mut Said,
-    to: &mut impl Codec,
-    terms: Terms,
-    out: &mut Vec<u8>,
-    keys: &mut dyn Keys,
-) -> ControlFlow<Passed<'a>> {
-    said.size = if chunk.opens.is_some() { 0 } else { said.size } + chunk.payload.len() as u64;
-    // What a frame announces counts at once, so that no part of it goes out; text that is mended announces nothing.
-    if terms.max.is_some_and(|max| said.size.saturating_add(chunk.rest.owed()) > max) {
-        return ControlFlow::Break(Passed::Broke(ProtocolError::ExceededMessageLimit));
-    }
-    said.speaking = chunk.rest != Rest::End;
-    said.messages += u64::from(!said.speaking);
-    if terms.told.takes_data() {
-        if let Err(undeliverable) = to.encode(&Event::Data(chunk), out, keys) {
-            return ControlFlow::Break(Passed::Refused(undeliverable));
-        }
-        if terms.told != Told::Open && !to.mid_frame() {
-            return ControlFlow::Break(Passed::Frame);
-        }
-    }
-    if !said.speaking && out.len() >= terms.enough {
-        return ControlFlow::Break(Passed::Enough);
-    }
-    ControlFlow::Continue(())
 }
 
 /// Two codecs face to face. Of which dialects is nothing that it looks at: `C` is the codec of any of them.

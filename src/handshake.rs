@@ -18,6 +18,9 @@ use crate::dialect::sse::{Reading, Sse};
 use crate::http::{self, BadHead, Field, Fields, Refusal, Request, Response};
 use crate::sniff::{self, Body, First, Foreign, Verdict};
 
+/// A conversation between peers of any dialect.
+pub type Conversation = conversation::Conversation<AnyCodec>;
+
 /// Interim answers (100, 103) that are skipped before an upstream's final one. More is not an answer.
 const MAX_INTERIM: usize = 5;
 
@@ -180,9 +183,6 @@ fn answered<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<(Response<'b>
     }
     Err(format!("more than {MAX_INTERIM} interim responses"))
 }
-
-/// A conversation between peers of any dialect.
-pub type Conversation = conversation::Conversation<AnyCodec>;
 
 /// The conversation that follows.
 pub fn conversation(opening: &Opening, agreed: &Agreed, route: &Route) -> Conversation {

@@ -58,6 +58,10 @@ impl Utf8 {
             return payload.for_each_plain(|plain| self.check(plain));
         }
         let mut done = self.skip_ascii(payload, 0);
+        // A little first: where a text is mended, each of many faults may have it begin anew.
+        let little = payload.slice(done, payload.len().min(done + SHORT));
+        little.for_each_plain(|plain| self.check(plain)).map_err(|fault| Fault { end: done + fault.end, ..fault })?;
+        done = self.skip_ascii(payload, done + little.len());
         let mut plain = Vec::with_capacity(BLOCK.min(payload.len() - done));
         while done < payload.len() {
             plain.clear();

@@ -1,6 +1,9 @@
 //! Event streams: whatever the bytes and however they are cut, what is told is what a plain reading of the standard
 //! tells, and what is sent is what was said.
 
+#[allow(dead_code)]
+#[path = "support/meant.rs"]
+mod meant;
 #[path = "support/plainly.rs"]
 mod plainly;
 
@@ -10,6 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use self::meant::Shortly;
 use self::plainly::plainly;
 
 /// More than any stream here has.
@@ -24,8 +28,7 @@ impl Keys for Zero {
 }
 
 /// What a codec tells of the stream in these pieces.
-fn told(stream: &[u8], cuts: &[usize], form: Form) -> (Vec<String>, String, Option<u64>) {
-    let mut codec = Sse::new(Reading { form, types: Types::All, max_event: LIMIT }, false, "");
+fn told(mut codec: impl Codec, stream: &[u8], cuts: &[usize]) -> (Vec<String>, String, Option<u64>) {
     let (mut told, mut message, mut kept) = (Vec::new(), Vec::new(), Vec::new());
     for ends in cuts.windows(2) {
         kept.extend_from_slice(&stream[ends[0]..ends[1]]);
@@ -89,13 +92,15 @@ proptest! {
         form in select(Form::ALL.to_vec()),
     ) {
         let expected = plainly(&stream, form);
+        let codec = || Sse::new(Reading { form, types: Types::All, max_event: LIMIT }, false, "");
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
         places.extend([0, stream.len()]);
         places.sort_unstable();
-        prop_assert_eq!(&told(&stream, &[0, stream.len()], form), &expected);
-        prop_assert_eq!(&told(&stream, &places, form), &expected);
         let all: Vec<usize> = (0..=stream.len()).collect();
-        prop_assert_eq!(&told(&stream, &all, form), &expected);
+        for places in [&[0, stream.len()][..], &places, &all] {
+            prop_assert_eq!(&told(codec(), &stream, places), &expected);
+            prop_assert_eq!(&told(Shortly(codec()), &stream, places), &expected);
+        }
     }
 
     #[test]

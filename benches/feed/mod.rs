@@ -2,13 +2,13 @@
 //!
 //! What comes out is decoded again and compared, before it is measured and after.
 
-use hybridge::dialect::any::AnyCodec;
 use std::fmt;
 use std::hint::black_box;
 use std::iter::repeat_n;
 
 use hybridge::config::{Config, Upstream};
 use hybridge::conversation::{Output, Side};
+use hybridge::dialect::any::AnyCodec;
 use hybridge::dialect::client::Ask;
 use hybridge::dialect::hixie76::KEY3;
 use hybridge::dialect::hybi::{Hybi, Role};

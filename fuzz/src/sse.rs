@@ -26,8 +26,15 @@ pub fn check(bytes: &[u8]) {
     let max_event = if choice & 2 == 0 { 1 << 20 } else { 1 + usize::from(choice >> 2) };
     let stream = input.rest();
 
-    let whole = told(&[stream], form, max_event);
-    assert_eq!(whole, told(&pieces(stream, seed), form, max_event), "cut otherwise");
+    let codec = || reader(form, max_event, false);
+    let whole = told(codec(), &[stream], max_event);
+    assert_eq!(whole, told(codec(), &pieces(stream, seed), max_event), "cut otherwise");
+    assert_eq!(whole, told(Shortly(codec()), &[stream], max_event), "read the short way");
+    assert_eq!(
+        whole,
+        told(Shortly(codec()), &pieces(stream, seed), max_event),
+        "cut otherwise, and read the short way"
+    );
     let (messages, last_id, retry) = plainly(stream, form);
     match whole.broke {
         None => assert_eq!((&whole.messages, &whole.last_id, whole.retry), (&messages, &last_id, retry)),
@@ -38,9 +45,12 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-fn told(pieces: &[&[u8]], form: Form, max_event: usize) -> Told {
-    let reading = || Reading { form, types: Types::All, max_event };
-    let (mut codec, mut writer) = (Shortly(Sse::new(reading(), false, "")), Sse::new(reading(), true, ""));
+fn reader(form: Form, max_event: usize, sends: bool) -> Sse {
+    Sse::new(Reading { form, types: Types::All, max_event }, sends, "")
+}
+
+fn told(mut codec: impl Codec, pieces: &[&[u8]], max_event: usize) -> Told {
+    let mut writer = reader(Form::Data, max_event, true);
     let mut told = Told { messages: Vec::new(), pings: 0, broke: None, last_id: String::new(), retry: None };
     let (mut message, mut kept, mut written, mut owed) = (Vec::new(), Vec::new(), Vec::new(), None);
     'stream: for piece in pieces {

@@ -122,7 +122,8 @@ fn log_to_stderr(level: LogLevel) {
     }
 }
 
-/// Writes a field as the library does without colours.
+/// Writes a field as the library does without colours; what it does for the `log` crate and for errors as values is not
+/// needed here.
 fn field(line: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match field.name() {
         // What it takes out of the message, lest it steer a terminal on which the log is read, stays its own matter.

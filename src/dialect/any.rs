@@ -5,8 +5,7 @@ use super::hybi::Hybi;
 use super::sse::Sse;
 use crate::event::{Chunk, Closing, Codec, Event, Keys, ProtocolError, Resume, Undeliverable};
 
-/// The codec of any peer: a closed list, so that
-/// asking one is a look at what it is and no call through a table.
+/// The codec of any peer: a closed list, so that asking one is a look at what it is and no call through a table.
 #[derive(Debug)]
 pub enum AnyCodec {
     /// hixie-75 and -76.

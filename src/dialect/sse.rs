@@ -257,7 +257,14 @@ impl Sse {
             let Some((line, end)) = self.next_line(input)? else { return Ok(None) };
             match self.line(line) {
                 Line::Blank => self.dispatch(end, input),
-                Line::Data | Line::Other => self.keep_or_take(end, input),
+                Line::Data => self.keep_or_take(end, input),
+                Line::Other => {
+                    self.keep_or_take(end, input);
+                    // Behind its id or type, most of an event's is one line of data, too.
+                    if let Some(chunk) = self.at_once(input) {
+                        return Ok(Some(Event::Data(chunk)));
+                    }
+                }
                 Line::Comment => {
                     self.keep_or_take(end, input);
                     // What keeps this side alive is to keep the other side alive, too.

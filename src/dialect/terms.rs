@@ -2,9 +2,9 @@
 //!
 //! The judgement is as strict as the strictest browser of the dialect: what passes here opens everywhere.
 
-use crate::dialect::any::AnyCodec;
 use std::fmt;
 
+use super::any::AnyCodec;
 use super::opening::{Asked, Opening, Proof, extension_name, extensions};
 use super::{BinaryPolicy, Dialect, hixie76, hybi};
 use crate::http::{self, BadHead, Field, Fields, Repeated, Request, Response};

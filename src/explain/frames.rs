@@ -1,6 +1,5 @@
 //! What comes after the opening: frames, heartbeats, closing, and how the streams end.
 
-use crate::dialect::any::AnyCodec;
 use std::time::Duration;
 
 use super::answer::Open;
@@ -8,6 +7,7 @@ use super::request::Asked;
 use super::scene::{Step, Who};
 use super::words::{hex, shown, time};
 use super::{Book, Broken, Fault, Rule, Scene};
+use crate::dialect::any::AnyCodec;
 use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::{BinaryPolicy, Dialect, hixie76};
 use crate::event::{Close, Codec, Event, ProtocolError, Rest};

@@ -262,7 +262,8 @@ async fn renew(doors: Vec<Arc<Door>>, mut watch: Watch) {
 /// socket's backlog; a permit taken before would be one that no other thread's socket could use.
 async fn accept(socket: tokio::net::TcpListener, door: Arc<Door>, shared: Arc<Shared>, outcry: Outcry) {
     // Whenever a timer is to go off before all others, the runtime wakes itself up with a system call, even on its own
-    // thread. With this one, which wakes nobody, that is seldom, and not once or twice for each connection.
+    // thread. With this one, which wakes nobody, that is seldom, and not once or twice for each connection. Since nobody
+    // polls it, it is the reset that has it noted.
     let mut soonest = pin!(sleep(SOON));
     soonest.as_mut().reset(Instant::now() + SOON);
     loop {

@@ -1,10 +1,10 @@
 //! What the ears of a play understand of the frames they hear.
 
-use crate::dialect::any::AnyCodec;
 use std::fmt;
 
 use super::Meaning;
 use crate::conversation::Side;
+use crate::dialect::any::AnyCodec;
 use crate::dialect::hybi::{Hybi, Role};
 use crate::dialect::{BinaryPolicy, Dialect};
 use crate::event::{Codec, Event, Kind, ProtocolError, Rest};

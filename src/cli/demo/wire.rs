@@ -1,10 +1,10 @@
 //! One end of an open WebSocket connection, for those who keep whole messages and want to see their bytes: the built-in
 //! clients and the backend. (The proxy does neither.)
 
-use hybridge::dialect::any::AnyCodec;
 use std::fmt;
 use std::io;
 
+use hybridge::dialect::any::AnyCodec;
 use hybridge::event::{Chunk, Close, Codec, Event, Kind, Payload, ProtocolError, Rest};
 use hybridge::proxy::Fresh;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

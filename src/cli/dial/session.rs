@@ -1,9 +1,9 @@
 //! An open connection from the client's end: what is said, what is heard, and how it ends. It owns no socket and no
 //! clock; `pump` has both.
 
-use hybridge::dialect::any::AnyCodec;
 use std::io;
 
+use hybridge::dialect::any::AnyCodec;
 use hybridge::event::{Chunk, Close, Closing, Codec, Event, Kind, Payload, ProtocolError, Rest, code};
 use hybridge::proxy::Fresh;
 
