@@ -109,8 +109,8 @@ def perform(front_stage, port_name, upstream, dialect, segments, context=None, t
     except (OSError, ValueError, http.client.HTTPException) as problem:
         notes.append(f"client: {problem!r}")
     # Who never got in leaves no record to wait for.
-    seconds = SETTLE_SECONDS if said and plan.closed else 0.2
-    records = upstream.backend.records(plan.ident, seconds)
+    seconds = SETTLE_SECONDS if said else 0.2
+    records = upstream.backend.records(plan.ident, seconds, *(("close",) if plan.closed else ("said", len(heard))))
     notes += plan.differences(records, said, heard)
     if waited > (LEFT_SECONDS if segments == "leaves" else PROMPT_SECONDS):
         notes.append(f"client: the connection ends {waited:.1f} s after the close")

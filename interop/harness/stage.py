@@ -31,12 +31,12 @@ class Backend:
             raise CannotStart(f"the backend does not start: {self._child.complaint()}")
         self.address = f"127.0.0.1:{json.loads(self._child.lines[0][1])['port']}"
 
-    def records(self, ident, seconds):
-        """What it wrote about a connection, as soon as that is over, or whatever there is after `seconds`."""
+    def records(self, ident, seconds, event="close", count=1):
+        """What it wrote about a connection, once it wrote so many of that event, or whatever there is after `seconds`."""
 
         def is_over():
             self._take()
-            return any(record["event"] == "close" for record in self._records.get(ident, []))
+            return sum(record["event"] == event for record in self._records.get(ident, [])) >= count
 
         self._child.wait_for(is_over, seconds)
         return self._records.get(ident, [])
