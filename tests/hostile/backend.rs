@@ -11,8 +11,8 @@ use sha1::{Digest as _, Sha1};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::bodies::{Body, body};
-use super::frames::{head_end, hybi};
-use super::line::{Heard, Line, Record, contains};
+use super::frames::{head_end, next_close};
+use super::line::{Extent, Heard, Line, Record, contains};
 use super::row::{ACCEPT, Part, Step};
 
 /// How long a connection may say nothing that tells whose it is.
@@ -26,6 +26,14 @@ pub struct Running {
     pub alone: bool,
     /// What reached the backend.
     pub visits: Mutex<Vec<Visit>>,
+}
+
+impl Running {
+    /// What a judge of this row's visits may find changed.
+    pub fn extents(&self) -> Vec<(Extent, Option<usize>, bool)> {
+        let visits = self.visits.lock().expect("nobody panics");
+        visits.iter().map(|visit| (visit.record.heard().extent(), visit.to, visit.upgraded)).collect()
+    }
 }
 
 /// One request that reached the backend, and what came behind it on a connection that is no longer HTTP.
@@ -173,9 +181,12 @@ async fn agree(line: &mut Line, head: &[u8], from: usize) {
     let accept = accept_of(head).unwrap_or_default();
     let Step::Say(consent) = fill(&super::row::consent(), ACCEPT, &accept) else { return };
     if line.write(&consent).await.is_ok() {
-        let closed = |bytes: &[u8]| hybi(bytes).into_iter().find(|frame| frame.opcode() == 8);
-        line.record.until(6 * SILENCE, |heard| closed(&heard.bytes[from..]).is_some()).await;
-        let close = closed(&line.record.heard().bytes[from..]);
+        let (mut looked, mut close) = (from, None);
+        let mut closed = |heard: &Heard| {
+            close = next_close(&heard.bytes, &mut looked);
+            close.is_some()
+        };
+        line.record.until(6 * SILENCE, &mut closed).await;
         if let Some(close) = close {
             let answer = Step::Say(super::support::plain(super::support::CLOSE, &close.payload));
             line.perform(&[answer, Step::Finish]).await;

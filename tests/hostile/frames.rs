@@ -73,6 +73,17 @@ pub fn hybi(mut bytes: &[u8]) -> Vec<Frame> {
     frames
 }
 
+/// The first close in `bytes`; what stands before `from`, which this moves on, was looked through by earlier calls.
+pub fn next_close(bytes: &[u8], from: &mut usize) -> Option<Frame> {
+    while let Some((frame, rest)) = next_frame(&bytes[*from..]) {
+        *from = bytes.len() - rest.len();
+        if frame.opcode() == 8 {
+            return Some(frame);
+        }
+    }
+    None
+}
+
 fn next_frame(bytes: &[u8]) -> Option<(Frame, &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     let (&second, rest) = rest.split_first()?;
@@ -95,7 +106,10 @@ fn next_frame(bytes: &[u8]) -> Option<(Frame, &[u8])> {
     let masked = second & 0x80 != 0;
     let (key, rest) = if masked { rest.split_first_chunk::<4>()? } else { (&[0; 4], rest) };
     let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    let payload = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+    let mut payload = payload.to_vec();
+    if masked {
+        payload.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+    }
     Some((Frame { first, masked, padded, payload }, rest))
 }
 

@@ -51,6 +51,16 @@ pub struct Heard {
     deaf: bool,
 }
 
+/// How much was heard, and how it ended: all that can change, for nothing that was heard is taken back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Extent(u64, Option<End>);
+
+impl Heard {
+    pub fn extent(&self) -> Extent {
+        Extent(self.total, self.end)
+    }
+}
+
 /// What one end hears, for whoever wants to know.
 #[derive(Default)]
 pub struct Record {
@@ -145,7 +155,14 @@ impl Line {
                 self.record.until(ANSWER, |heard| head_end(&heard.bytes).is_some()).await;
             }
             Step::Hear(wanted) => {
-                self.record.until(WAIT, |heard| contains(&heard.bytes, wanted)).await;
+                let mut from = 0;
+                let comes = |heard: &Heard| {
+                    let found = contains(&heard.bytes[from..], wanted);
+                    // Its first bytes may be there.
+                    from = (heard.bytes.len() + 1).saturating_sub(wanted.len()).max(from);
+                    found
+                };
+                self.record.until(WAIT, comes).await;
             }
             Step::HearMore => {
                 let before = self.record.heard().total;

@@ -78,16 +78,17 @@ impl Stage {
     /// Waits until all that must come has come and stays; what has not, or what came that may not.
     async fn settled(&self, row: &Row, line: &Line, running: &Running) -> Vec<String> {
         let deadline = Instant::now() + self.patience;
-        let mut right_since = None;
+        let (mut right_since, mut looked_at, mut wrong) = (None, None, Vec::new());
+        let look = || Seen::new(row.dialect, &line.record.heard(), running);
         loop {
-            let seen = Seen::new(row.dialect, &line.record.heard(), running);
-            let wrong: Vec<String> = row
-                .safe
-                .iter()
-                .filter(|check| !check.holds(&seen))
-                .map(|check| format!("not: {}", check.says))
-                .chain(seen.faults())
-                .collect();
+            // All rows share a thread: megabytes that were judged are not judged again.
+            let there_is = Some((line.record.heard().extent(), running.extents()));
+            if looked_at != there_is {
+                let seen = look();
+                let failed = row.safe.iter().filter(|check| !check.holds(&seen));
+                wrong = failed.map(|check| format!("not: {}", check.says)).chain(seen.faults()).collect();
+                looked_at = there_is;
+            }
             let now = Instant::now();
             if wrong.is_empty() {
                 if now - *right_since.get_or_insert(now) >= SETTLED {
@@ -96,7 +97,7 @@ impl Stage {
             } else {
                 right_since = None;
                 if now >= deadline {
-                    return wrong.into_iter().chain([seen.told()]).collect();
+                    return wrong.into_iter().chain([look().told()]).collect();
                 }
             }
             sleep(Duration::from_millis(15)).await;
