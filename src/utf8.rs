@@ -46,28 +46,26 @@ impl Utf8 {
         if self.need == 0 && payload.len() <= SHORT && payload.is_ascii() {
             return Ok(());
         }
-        self.walk(payload).map_err(|_| NotUtf8)
+        self.walk(*payload, BLOCK).map_err(|_| NotUtf8)
     }
 
-    /// Checks what is not both short and ASCII. Out of line, so that most texts do not pay for the room that it needs.
+    /// Checks what is not both short and ASCII, of a masked text this much at first. Out of line, so that most texts do not
+    /// pay for the room that it needs.
     #[inline(never)]
-    fn walk(&mut self, payload: &Payload<'_>) -> Result<(), Fault> {
+    fn walk(&mut self, payload: Payload<'_>, mut most: usize) -> Result<(), Fault> {
         // Among plain bytes the check itself finds ASCII the quickest, and what is short is not worth the room below. Either
         // comes in one piece.
         if payload.key().is_none() || payload.len() <= SHORT {
             return payload.for_each_plain(|plain| self.check(plain));
         }
-        let mut done = self.skip_ascii(payload, 0);
-        // A little first: where a text is mended, each of many faults may have it begin anew.
-        let little = payload.slice(done, payload.len().min(done + SHORT));
-        little.for_each_plain(|plain| self.check(plain)).map_err(|fault| Fault { end: done + fault.end, ..fault })?;
-        done = self.skip_ascii(payload, done + little.len());
+        let mut done = self.skip_ascii(&payload, 0);
         let mut plain = Vec::with_capacity(BLOCK.min(payload.len() - done));
         while done < payload.len() {
             plain.clear();
-            payload.slice(done, payload.len().min(done + BLOCK)).append_to(&mut plain, None);
+            payload.slice(done, payload.len().min(done + most)).append_to(&mut plain, None);
             self.check(&plain).map_err(|fault| Fault { end: done + fault.end, ..fault })?;
-            done = self.skip_ascii(payload, done + plain.len());
+            done = self.skip_ascii(&payload, done + plain.len());
+            most = BLOCK;
         }
         Ok(())
     }
@@ -169,7 +167,8 @@ pub fn prefix(payload: &Payload<'_>) -> Prefix {
         return Prefix::Whole;
     }
     let mut text = Utf8::default();
-    match text.walk(payload) {
+    // A little at first: each of many faults may have it begin anew.
+    match text.walk(*payload, SHORT) {
         Err(Fault { end, len }) => Prefix::Fault { valid: end - len, skip: len },
         Ok(()) if text.is_complete() => Prefix::Whole,
         Ok(()) => Prefix::Cut { valid: payload.len() - usize::from(text.have) },
