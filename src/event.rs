@@ -212,7 +212,7 @@ impl<'a> Payload<'a> {
     pub fn for_each_plain<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         // A multiple of 4, so that every block starts at the key's first byte; small, so that clearing it costs nothing
         // beside a short message.
-        const BLOCK: usize = 768;
+        const BLOCK: usize = 256;
         let Some(key) = self.key else { return take(self.bytes) };
         let mut block = [0; BLOCK];
         for masked in self.bytes.chunks(BLOCK) {
