@@ -41,9 +41,13 @@ fn pieces<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
 
 // Bytes that are nearly, or fully, what a codec expects
 
-/// Lengths near those at which the form of a header changes.
+/// Lengths near those at which the form of a header changes, and those at which text is looked at in another way.
 fn length() -> impl Strategy<Value = usize> {
-    prop_oneof![6 => 0..20usize, 2 => 120..132usize, 1 => 760..776usize, 1 => select(vec![65535usize, 65536])]
+    prop_oneof![6 => 0..20usize, 2 => 120..132usize, 1 => near_a_block(), 1 => select(vec![65535usize, 65536])]
+}
+
+fn near_a_block() -> impl Strategy<Value = usize> {
+    (select(vec![256usize, 2048, 4096, 4096 + 128]), 0..8usize).prop_map(|(block, more)| block - 4 + more)
 }
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {

@@ -109,7 +109,7 @@ impl Hixie {
     fn text<'a>(&mut self, begun: bool, input: &mut &'a [u8]) -> Option<Event<'a>> {
         // The type byte stays until something can be handed on, so that the frame can go out in one piece.
         let body = &input[usize::from(!begun)..];
-        let piece = piece(body)?;
+        let piece = piece(begun, body)?;
         *input = &body[piece.taken + usize::from(piece.ends)..];
         self.reading = if piece.ends { Reading::Frames } else { Reading::Text };
         Some(Event::Data(Chunk {
@@ -260,13 +260,16 @@ struct Piece<'a> {
 }
 
 /// The next piece of any text. Invalid UTF-8 becomes U+FFFD (hixie-76 §5.3 lets the server choose; a real WebKit can
-/// produce it), and what is handed on always ends at a character. A 0xFF in front is found by the search, so that a fault at
-/// 0 is never the end. Out of line: most texts do not need it.
+/// produce it), and what is handed on always ends at a character. Out of line: most texts do not need it.
 #[inline(never)]
-fn piece(body: &[u8]) -> Option<Piece<'_>> {
-    // 0xFF is a fault to the check, and never the rest of one, so a long text need not be searched for it. In a short one a
-    // search costs less than the fault.
-    let end = memchr::memchr(END, &body[..body.len().min(NEAR)]);
+fn piece(begun: bool, body: &[u8]) -> Option<Piece<'_>> {
+    // 0xFF is a fault to the check, and never the rest of one, so a text need not be searched for it, but in front, where the
+    // fault would be mended. In a short text a search costs less than the fault; one for each of many faults would not.
+    let end = match body.first() {
+        Some(&END) => Some(0),
+        _ if begun => None,
+        _ => memchr::memchr(END, &body[..body.len().min(NEAR)]),
+    };
     let text = Payload::plain(&body[..end.unwrap_or(body.len())]);
     let (payload, taken) = match utf8::prefix(&text) {
         Prefix::Whole => (text, text.len()),
