@@ -277,7 +277,7 @@ impl Sse {
 
 impl Codec for Sse {
     /// An event of one line of data, told as it is.
-    #[inline]
+    #[inline(always)]
     fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
         let between = self.begun && self.telling.is_none() && !self.after_cr && self.searched == 0;
         if !between || self.event.data > 0 || self.reading.form != Form::Data {
