@@ -93,7 +93,7 @@ def arguments(given):
         parser.error(f"no row is called {', '.join(unknown)}; there are {', '.join(ROWS)}")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds needs a number above 0")
-    if options.hybridge and not os.access(options.hybridge, os.X_OK):
+    if options.hybridge and not (os.path.isfile(options.hybridge) and os.access(options.hybridge, os.X_OK)):
         parser.error(f"--hybridge: {options.hybridge} is no program that can be run; leave it out to have one built")
     return options
 
