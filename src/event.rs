@@ -378,8 +378,9 @@ pub trait Codec: Send {
     /// The rule that the peer broke. Nothing more can be decoded after that.
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError>;
 
-    /// The message at the front of `input`, if it is of the kind that most are: short, plain, and whole. Exactly what
-    /// [`Codec::decode`] makes of it, with a shorter look; `None` says nothing of `input`, and decides nothing.
+    /// The message at the front of `input`, if it is of the kind that most are: whole in the input, in one frame, and told as
+    /// it is; of frames, short. Exactly what [`Codec::decode`] makes of it, with a shorter look; `None` says nothing of
+    /// `input`, and decides nothing.
     fn at_once<'a>(&mut self, input: &mut &'a [u8]) -> Option<Chunk<'a>> {
         let _ = input;
         None

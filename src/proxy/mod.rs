@@ -53,7 +53,7 @@ use crate::config::{Config, Listener, Route, UpstreamTls};
 const BACK_OFF: Duration = Duration::from_secs(1);
 /// How often the certificates' files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
-/// Sooner than any timer of a connection goes off, but for those of a race of addresses.
+/// Sooner than most timers of connections go off.
 const SOON: Duration = Duration::from_millis(500);
 
 /// A proxy that is bound to its addresses and not yet running.

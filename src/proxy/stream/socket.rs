@@ -1,8 +1,7 @@
 //! Reading and writing a socket at the least cost: the system is asked for bytes only where the runtime knows of some, and
 //! to take bytes mostly without it; a short read or write tells it that there is no more, and a waker is left once for each
-//! time it is used up. tokio's own
-//! `poll_read` and `poll_write` do the same with more ado, and so does the C library around each call, which together is
-//! most of what a short message costs.
+//! time it is used up. tokio's own `poll_read` and `poll_write` do the same with more ado, and so does the C library around
+//! each call, which together is most of what a short message costs.
 
 use std::io;
 use std::os::fd::AsFd;
