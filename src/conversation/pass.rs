@@ -58,6 +58,9 @@ pub(super) fn pass<'a, C: Codec>(
                 return why;
             }
         }
+        if input.is_empty() {
+            return Passed::All;
+        }
         let chunk = match from.decode(input) {
             Ok(Some(Event::Data(chunk))) => chunk,
             Ok(Some(event)) => return Passed::Other(event),

@@ -120,43 +120,6 @@ impl Hixie {
         }))
     }
 
-    /// As [`Codec::decode`], of an input that is not empty.
-    #[inline(never)]
-    fn read<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        while !input.is_empty() {
-            let begun = match self.reading {
-                Reading::Frames if input[0] == TEXT => false,
-                Reading::Text => true,
-                Reading::Frames => {
-                    if let Some(close) = self.begin(input)? {
-                        return Ok(Some(close));
-                    }
-                    if self.reading == Reading::Frames {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-                Reading::SkipToEnd(left) => {
-                    let found = memchr::memchr(END, input);
-                    let skipped = found.map_or(input.len(), |at| at + 1);
-                    let left = left.checked_sub(skipped as u64).ok_or(ProtocolError::AnnouncedOverlongSkip)?;
-                    *input = &input[skipped..];
-                    self.reading = if found.is_some() { Reading::Frames } else { Reading::SkipToEnd(left) };
-                    continue;
-                }
-                Reading::SkipBytes(left) => {
-                    let skipped = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
-                    *input = &input[skipped..];
-                    let left = left - skipped as u64;
-                    self.reading = if left == 0 { Reading::Frames } else { Reading::SkipBytes(left) };
-                    continue;
-                }
-            };
-            return Ok(self.text(begun, input));
-        }
-        Ok(None)
-    }
-
     #[inline(always)]
     fn open(&mut self, kind: Kind, out: &mut Vec<u8>) -> Result<(), Undeliverable> {
         self.writing = match (kind, self.binary) {
@@ -220,9 +183,40 @@ impl Codec for Hixie {
         Some(Chunk { opens: Some(Kind::Text), rsv: 0, payload, rest: Rest::End })
     }
 
+    #[inline(never)]
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        // Asked once more behind every read, so the answer must not pay for the room that reading takes.
-        if input.is_empty() { Ok(None) } else { self.read(input) }
+        while !input.is_empty() {
+            let begun = match self.reading {
+                Reading::Frames if input[0] == TEXT => false,
+                Reading::Text => true,
+                Reading::Frames => {
+                    if let Some(close) = self.begin(input)? {
+                        return Ok(Some(close));
+                    }
+                    if self.reading == Reading::Frames {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+                Reading::SkipToEnd(left) => {
+                    let found = memchr::memchr(END, input);
+                    let skipped = found.map_or(input.len(), |at| at + 1);
+                    let left = left.checked_sub(skipped as u64).ok_or(ProtocolError::AnnouncedOverlongSkip)?;
+                    *input = &input[skipped..];
+                    self.reading = if found.is_some() { Reading::Frames } else { Reading::SkipToEnd(left) };
+                    continue;
+                }
+                Reading::SkipBytes(left) => {
+                    let skipped = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
+                    *input = &input[skipped..];
+                    let left = left - skipped as u64;
+                    self.reading = if left == 0 { Reading::Frames } else { Reading::SkipBytes(left) };
+                    continue;
+                }
+            };
+            return Ok(self.text(begun, input));
+        }
+        Ok(None)
     }
 
     #[inline(always)]

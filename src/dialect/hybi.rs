@@ -128,24 +128,6 @@ impl Hybi {
         }
     }
 
-    /// As [`Codec::decode`], of an input that is not empty.
-    #[inline(never)]
-    fn read<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        if self.frame.left == 0 {
-            let Some(header) = self.header(input)? else { return Ok(None) };
-            if header.first & CONTROL != 0 {
-                return self.control(header, input);
-            }
-            // The header stays until some payload follows it, so that both can go out in one piece.
-            if header.length > 0 && input.len() == header.size {
-                return Ok(None);
-            }
-            *input = &input[header.size..];
-            self.begin_data(&header);
-        }
-        self.data(input)
-    }
-
     /// Reads a header and judges it as soon as the bytes that condemn it are there.
     fn header(&self, input: &[u8]) -> Result<Option<Header>, ProtocolError> {
         let Some(&first) = input.first() else { return Ok(None) };
@@ -475,9 +457,21 @@ impl Codec for Hybi {
         Some(Chunk { opens: Some(kind), rsv: 0, payload, rest: Rest::End })
     }
 
+    #[inline(never)]
     fn decode<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        // Asked once more behind every read, so the answer must not pay for the room that reading takes.
-        if input.is_empty() { Ok(None) } else { self.read(input) }
+        if self.frame.left == 0 {
+            let Some(header) = self.header(input)? else { return Ok(None) };
+            if header.first & CONTROL != 0 {
+                return self.control(header, input);
+            }
+            // The header stays until some payload follows it, so that both can go out in one piece.
+            if header.length > 0 && input.len() == header.size {
+                return Ok(None);
+            }
+            *input = &input[header.size..];
+            self.begin_data(&header);
+        }
+        self.data(input)
     }
 
     #[inline(always)]

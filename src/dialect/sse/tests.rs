@@ -20,11 +20,15 @@ fn read(codec: &mut Sse, pieces: &[&[u8]]) -> Result<Vec<String>, ProtocolError>
     for piece in pieces {
         kept.extend_from_slice(piece);
         let mut input = &kept[..];
-        // As the conversation asks.
-        while let Some(event) = match codec.at_once(&mut input) {
-            Some(chunk) => Some(Event::Data(chunk)),
-            None => codec.decode(&mut input)?,
-        } {
+        // As the conversation asks, which asks for nothing where nothing is left.
+        while !input.is_empty() {
+            let event = match codec.at_once(&mut input) {
+                Some(chunk) => Event::Data(chunk),
+                None => match codec.decode(&mut input)? {
+                    Some(event) => event,
+                    None => break,
+                },
+            };
             match event {
                 Event::Data(chunk) => {
                     assert_eq!(chunk.opens.is_some(), message.is_none(), "a message opens once");

@@ -170,7 +170,8 @@ impl Telling {
                 },
                 Next::Line { first } => {
                     let event = &input[..self.lines];
-                    let Some(end) = memchr::memchr2(b'\r', b'\n', event) else {
+                    // The last line end is the blank line's, and stays until all is told.
+                    let Some(end) = memchr::memchr2(b'\r', b'\n', event).filter(|end| end + 1 < event.len()) else {
                         self.next = Next::After(0);
                         continue;
                     };
