@@ -368,8 +368,8 @@ pub enum Undeliverable {
 
 /// One side of a connection in its dialect: bytes to events, events to bytes.
 pub trait Codec: Send {
-    /// Takes what it understands off the front of `input`; `None` asks for more. The last of it is taken only
-    /// with all that follows from it, so that no bytes say nothing.
+    /// Takes what it understands off the front of `input`; `None` asks for more. Its last byte is taken with
+    /// the last event that follows from it, so that an empty input never says anything.
     ///
     /// Control frames wait until whole, payload never waits. What is left in `input` must be offered again, in front of
     /// what comes next; it is never longer than a control frame. (Of an event stream, whose events say nothing before

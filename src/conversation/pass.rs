@@ -58,6 +58,7 @@ pub(super) fn pass<'a, C: Codec>(
                 return why;
             }
         }
+        // Mostly that was all, and who says nothing more need not be asked.
         if input.is_empty() {
             return Passed::All;
         }
