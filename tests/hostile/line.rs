@@ -26,6 +26,9 @@ const WAIT: Duration = Duration::from_millis(2500);
 /// something else before it.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// In how many parts a pause is made.
+const PARTS: u32 = 8;
+
 /// Longer than any row.
 const LIFETIME: Duration = Duration::from_secs(600);
 
@@ -168,7 +171,12 @@ impl Line {
                 let before = self.record.heard().total;
                 self.record.until(WAIT, |heard| heard.total > before).await;
             }
-            Step::Pause(time) => sleep(*time).await,
+            Step::Pause(time) => {
+                // Part by part: a machine that stands still for a while takes one of them, and leaves the others to the other end.
+                for _ in 0..PARTS {
+                    sleep(*time / PARTS).await;
+                }
+            }
             Step::Finish => {
                 return self.stream().and_then(|stream| SockRef::from(stream).shutdown(Shutdown::Write)).is_ok();
             }

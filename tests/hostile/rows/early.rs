@@ -230,7 +230,7 @@ fn third_keys() -> Vec<Row> {
         rows.push(
             row(format!("early/third-key-{name}-but-the-end"), why)
                 .speaks(dialect)
-                .client([say([&head, bytes].concat()), pause(60), Step::Finish])
+                .client([say([&head, bytes].concat()), Step::HearHead, Step::Finish])
                 .backend([consent(), say(plain(TEXT, "hello"))])
                 .safe([ended(), never_hears("hello"), gets_messages(&[]), backend_left()]),
         );
