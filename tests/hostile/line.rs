@@ -209,7 +209,7 @@ impl Line {
                 Ok(taken) => bytes = &bytes[taken..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let writable = stream.ready(Interest::WRITABLE);
-                    tokio::time::timeout(2 * WAIT, writable).await.map_err(|_| io::ErrorKind::TimedOut)??;
+                    tokio::time::timeout(3 * WAIT, writable).await.map_err(|_| io::ErrorKind::TimedOut)??;
                 }
                 Err(error) => return Err(error),
             }

@@ -244,7 +244,7 @@ fn third_keys() -> Vec<Row> {
         ("seven-bytes-and-a-reset", vec![say(&head), Step::HearHead, say(&KEY3[..7]), Step::Reset]),
         ("the-end", vec![say(&head), Step::HearHead, Step::Finish]),
         // Each byte alone comes in time, but all eight do not.
-        ("too-slow", vec![say(&head), drip(300)]),
+        ("too-slow", vec![say(&head), drip(400)]),
     ];
     let why = "4.4: key3 has a deadline of its own; without it nothing is proven, nothing else is said, and all ends";
     let mut rows: Vec<Row> = cases
