@@ -20,8 +20,8 @@ from wire import Broken, Wire
 
 CELL_SECONDS = 20
 SETTLE_SECONDS = 5
-PROMPT_SECONDS = 1.5
-LEFT_SECONDS = 4.5  # hybridge waits a little for those that answer
+PROMPT_SECONDS = 2.7  # less than hybridge waits for a close that is not answered: who waits for that is not prompt
+LEFT_SECONDS = 5.7  # that, and as much again
 KEPT_BACK_SECONDS = 3
 ALPHABETS = ("abcdef 0123456789{}[]\":,\\/\t", "äöüßñçéèÅØ", "你好世界电视频道", "😀📺🎉🛰")
 _numbers = itertools.count()
@@ -128,7 +128,7 @@ def greet(front_stage, port_name):
     suites = b"".join(b"\0" + struct.pack(">H", suite) for suite in (0x002F, 0x0035, 0x000A))
     hello = b"\x01\x03\x01" + struct.pack(">HHH", len(suites), 0, 32) + suites + os.urandom(32)
     try:
-        with contextlib.closing(Wire(front_stage.ports[port_name], "127.0.0.1", PROMPT_SECONDS)) as wire:
+        with contextlib.closing(Wire(front_stage.ports[port_name], "127.0.0.1", SETTLE_SECONDS)) as wire:
             wire.send(struct.pack(">H", 0x8000 | len(hello)) + hello)
             answer = wire.exactly(6)
     except Broken as problem:
