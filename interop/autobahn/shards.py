@@ -50,10 +50,11 @@ class Shard:
     part: Part
     lane: Lane
     cases: tuple
+    again: bool = False
 
     @property
     def name(self):
-        return f"{self.part.name}-{self.lane.name}-{self.cases[0]}"
+        return f"{self.part.name}-{self.lane.name}-{self.cases[0]}{'-again' if self.again else ''}"
 
     @property
     def weight(self):
