@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hybridge::config::{Config, SendFailure, SendTo, Upstream};
 use hybridge::dialect::sse::Form;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::*;
 
@@ -39,7 +40,11 @@ fn begin(stage: &Stage) -> (Wire, String) {
 /// A client through its opening handshake, and its first stream.
 #[track_caller]
 fn open(stage: &Stage, dialect: Dialect) -> (Wire, Wire) {
-    let mut client = stage.client();
+    open_by(stage, stage.client(), dialect)
+}
+
+#[track_caller]
+fn open_by(stage: &Stage, mut client: Wire, dialect: Dialect) -> (Wire, Wire) {
     client.say(opening(dialect, "/demo?x=1", &[]));
     let (stream, _) = begin(stage);
     client.hears(answer(dialect, "/demo?x=1", &[]));
@@ -326,25 +331,69 @@ fn a_silent_stream_is_taken_for_lost_and_a_comment_is_no_silence() {
 
 #[test]
 fn a_slow_client_slows_its_stream_and_loses_nothing() {
-    for dialect in [Dialect::Hixie76, Dialect::Rfc6455] {
-        let stage = stage(|config| config.routes[0].events.silence = Some(ms(1500)));
-        let (mut client, mut stream) = open(&stage, dialect);
-        let event = [b"data: ".to_vec(), b"x".repeat(10_000), b"\n\n".to_vec()].concat();
-        let all = event.repeat(4000);
-        let taken = stream.say_until_stuck(&all, ms(500));
-        assert!(taken < all.len(), "40 MB went into nobody's memory");
-        // The silence of a stream that nobody reads is none of its own.
-        std::thread::sleep(ms(2000));
-        let writer = std::thread::spawn(move || {
-            stream.say(&all[taken..]);
-            stream
-        });
-        let message = heard(dialect, b"x".repeat(10_000));
-        for _ in 0..4000 {
-            client.hears(&message);
+    std::thread::scope(|threads| {
+        for dialect in [Dialect::Hixie76, Dialect::Rfc6455] {
+            threads.spawn(move || slow_client(dialect));
         }
-        drop(writer.join().expect("all is taken"));
+    });
+}
+
+fn slow_client(dialect: Dialect) {
+    let stage = stage(|config| config.routes[0].events.silence = Some(ms(4000)));
+    let (mut client, mut stream) = open(&stage, dialect);
+    let event = [b"data: ".to_vec(), b"x".repeat(10_000), b"\n\n".to_vec()].concat();
+    let all = event.repeat(4000);
+    let taken = stream.say_until_stuck(&all, ms(500));
+    assert!(taken < all.len(), "40 MB went into nobody's memory");
+    // The silence of a stream that nobody reads is none of its own.
+    std::thread::sleep(ms(4500));
+    let writer = std::thread::spawn(move || {
+        stream.say(&all[taken..]);
+        stream
+    });
+    let message = heard(dialect, b"x".repeat(10_000));
+    for _ in 0..4000 {
+        client.hears(&message);
     }
+    drop(writer.join().expect("all is taken"));
+}
+
+#[test]
+fn a_stream_is_silent_only_while_somebody_reads_it() {
+    const EVENT: usize = 8 << 10;
+    const EACH: usize = 3;
+    const STREAMS: usize = 20 * EACH;
+    let silence = ms(3000);
+    let stage = stage(|config| config.routes[0].events.silence = Some(silence));
+    let event = format!("data: {}\n\n", "x".repeat(EVENT));
+    // Some say a little more than their clients' sides hold: they are not read any more, and nothing of them waits.
+    let mut pairs: Vec<_> = (0..STREAMS).map(|_| open_by(&stage, small_client(&stage), Dialect::Rfc6455)).collect();
+    for first in (0..STREAMS).step_by(EACH) {
+        for (_, stream) in &mut pairs[first..] {
+            stream.say(&event);
+        }
+        std::thread::sleep(ms(10));
+    }
+    std::thread::sleep(silence * 19 / 10);
+    // Those whose clients took it all were silent.
+    let resumed: Vec<_> = std::iter::from_fn(|| stage.backend.try_accept(ms(1))).collect();
+    assert!((1..STREAMS).contains(&resumed.len()), "{} of {STREAMS} were resumed", resumed.len());
+    for (number, (client, _)) in pairs.iter_mut().enumerate() {
+        for _ in 0..=number / EACH {
+            client.hears(plain(TEXT, "x".repeat(EVENT)));
+        }
+    }
+    assert!(stage.backend.try_accept(silence / 3).is_none(), "a stream was silent as soon as it was read again");
+}
+
+/// A client that holds little of what it does not read.
+fn small_client(stage: &Stage) -> Wire {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("an option can be set");
+    // With the loopback's long segments, the kernel would keep megabytes.
+    socket.set_tcp_mss(536).expect("an option can be set");
+    socket.connect(&stage.proxy.address.into()).expect("the proxy listens");
+    Wire::over(socket.into())
 }
 
 #[test]

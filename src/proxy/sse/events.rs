@@ -60,8 +60,8 @@ struct Reading {
     /// Read, with the framing, but not yet heard: what came with the answer's head, or behind enough.
     unheard: Vec<u8>,
     since: Instant,
-    /// When the last byte came, or was not waited for.
-    heard: Instant,
+    /// When the last byte came, or was waited for again; none while nobody reads.
+    heard: Option<Instant>,
     /// Whether any came.
     spoke: bool,
     _lease: Lease,
@@ -71,7 +71,7 @@ impl Reading {
     fn new(stream: Stream) -> Reading {
         let now = Instant::now();
         let Stream { socket, framing, early, lease, .. } = stream;
-        Reading { socket, framing, unheard: early, since: now, heard: now, spoke: false, _lease: lease }
+        Reading { socket, framing, unheard: early, since: now, heard: Some(now), spoke: false, _lease: lease }
     }
 }
 
@@ -126,12 +126,10 @@ impl<'s> Events<'s> {
         !matches!(std::mem::replace(&mut self.state, State::Over), State::Over)
     }
 
-    /// The stream is not read just now, so its silence means nothing.
+    /// The stream is not read just now, so its silence means nothing, until it is polled again.
     pub fn held_up(&mut self) {
-        if let State::Reading(reading) = &mut self.state
-            && self.source.route.events.silence.is_some()
-        {
-            reading.heard = Instant::now();
+        if let State::Reading(reading) = &mut self.state {
+            reading.heard = None;
         }
     }
 
@@ -156,7 +154,10 @@ impl<'s> Events<'s> {
             State::Reading(reading) => {
                 let mut buffer = ReadBuf::new(&mut buffer[..READ]);
                 match Pin::new(&mut reading.socket).poll_read(cx, &mut buffer) {
-                    Poll::Pending => Poll::Pending,
+                    Poll::Pending => {
+                        reading.heard.get_or_insert_with(Instant::now);
+                        Poll::Pending
+                    }
                     Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                         Poll::Ready(self.body(buffer.filled(), conversation, out))
                     }
@@ -170,7 +171,7 @@ impl<'s> Events<'s> {
     /// Hears what was read of a body.
     fn body(&mut self, mut bytes: &[u8], conversation: &mut Conversation, out: &mut Output) -> Came {
         let State::Reading(reading) = &mut self.state else { return Came::Change };
-        reading.heard = Instant::now();
+        reading.heard = Some(Instant::now());
         if self.paused {
             self.paused = hears(&mut self.carry, b"", conversation, out);
         }
@@ -276,7 +277,7 @@ impl<'s> Events<'s> {
     /// When to look again though nothing comes.
     pub fn due(&self) -> Option<Instant> {
         match &self.state {
-            State::Reading(reading) => self.source.route.events.silence.map(|silence| reading.heard + silence),
+            State::Reading(reading) => Some(reading.heard? + self.source.route.events.silence?),
             State::Waiting(until) => Some(*until),
             State::Asking(_) | State::Over => None,
         }
