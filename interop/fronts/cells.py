@@ -69,7 +69,7 @@ def start_upstreams(folder, names):
 
 @dataclass
 class Outcome:
-    kind: str  # passed, failed, or known: the front's own fault, and nothing else
+    kind: str  # passed; known: the front's own fault, and nothing else; late: all is right but the time; or failed
     notes: list = field(default_factory=list)
     fault: str = ""
 
@@ -112,15 +112,19 @@ def perform(front_stage, port_name, upstream, dialect, segments, context=None, t
     seconds = SETTLE_SECONDS if said else 0.2
     records = upstream.backend.records(plan.ident, seconds, *(("close",) if plan.closed else ("said", len(heard))))
     notes += plan.differences(records, said, heard)
-    if waited > (LEFT_SECONDS if segments == "leaves" else PROMPT_SECONDS):
+    is_late = waited > (LEFT_SECONDS if segments == "leaves" else PROMPT_SECONDS)
+    if is_late:
         notes.append(f"client: the connection ends {waited:.1f} s after the close")
     fault = front_stage.front.fault(dialect, segments)
+    good = "passed"
     if fault and tuple(name for name, _ in complaints) == fault.complaints:
-        return Outcome("failed" if notes else "known", notes, f"{front_stage.front.name}, {fault.reason}")
-    notes[:0] = [f"client: {name}: {text}" for name, text in complaints]
-    if fault and not notes:
-        notes.append(f"passes, where the front is known not to: {fault.reason}")
-    return Outcome("failed" if notes else "passed", notes)
+        good = "known"
+    else:
+        notes[:0] = [f"client: {name}: {text}" for name, text in complaints]
+        if fault and not notes:
+            notes.append(f"passes, where the front is known not to: {fault.reason}")
+    kind = "late" if is_late and len(notes) == 1 else "failed" if notes else good
+    return Outcome(kind, notes, f"{front_stage.front.name}, {fault.reason}" if fault else "")
 
 
 def greet(front_stage, port_name):
