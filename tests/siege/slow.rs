@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use crate::attack::{ATTACKERS, Endured, SLACK, Siege, connect, drip};
 use crate::support::{ALL, Dialect, opening, opening_head};
 
-const HEAD: Duration = Duration::from_secs(4);
-const KEY3: Duration = Duration::from_secs(4);
+const HEAD: Duration = Duration::from_secs(6);
+const KEY3: Duration = Duration::from_secs(6);
 const STALL: Duration = Duration::from_secs(4);
 /// The same for readers, whose backends have much to say before they stall.
 const READ_STALL: Duration = Duration::from_secs(10);
@@ -19,6 +19,8 @@ const READ_STALL: Duration = Duration::from_secs(10);
 /// say, and a request with a body goes through hyper.
 const READERS_COME: Duration = Duration::from_secs(5);
 const BODIES_COME: Duration = Duration::from_secs(2);
+/// When all have come and none was yet thrown out, even where they came slowly.
+const ALL_ARE_IN: Duration = Duration::from_secs(2);
 /// How long a slow body drips before it stops.
 const DRIPPING: usize = 3;
 
@@ -38,8 +40,8 @@ async fn come(number: usize, within: Duration) {
 
 #[test]
 fn slow_heads_hurt_nobody_else_and_end_in_time() {
-    let mut siege = Siege::lay("head = \"4s\"");
-    let endured = siege.endure(HEAD, HEAD / 2, 16, |to, number| async move {
+    let mut siege = Siege::lay("head = \"6s\"");
+    let endured = siege.endure(HEAD, ALL_ARE_IN, 16, |to, number| async move {
         let head = opening_head(ALL[number % ALL.len()], "/echo", &[]);
         drip(connect(to, false).await?, &head).await
     });
@@ -48,8 +50,8 @@ fn slow_heads_hurt_nobody_else_and_end_in_time() {
 
 #[test]
 fn slow_third_keys_hurt_nobody_else_and_end_in_time() {
-    let mut siege = Siege::lay("key3 = \"4s\"");
-    let endured = siege.endure(KEY3, KEY3 / 2, 24, |to, _| async move {
+    let mut siege = Siege::lay("key3 = \"6s\"");
+    let endured = siege.endure(KEY3, ALL_ARE_IN, 24, |to, _| async move {
         let mut stream = connect(to, false).await?;
         stream.write_all(&opening_head(Dialect::Hixie76, "/echo", &[])).await?;
         // The answer, without what answers the keys, comes before them.
@@ -64,7 +66,7 @@ fn slow_third_keys_hurt_nobody_else_and_end_in_time() {
 #[test]
 fn slow_bodies_hurt_nobody_else_and_end_when_they_stop() {
     let mut siege = Siege::lay("stall = \"4s\"");
-    let endured = siege.endure(STALL, STALL / 2, 96, |to, number| async move {
+    let endured = siege.endure(STALL, ALL_ARE_IN, 96, |to, number| async move {
         come(number, BODIES_COME).await;
         let mut stream = connect(to, false).await?;
         stream.write_all(b"POST /upload HTTP/1.1\r\nHost: tv.example\r\nContent-Length: 1000\r\n\r\n").await?;
