@@ -20,8 +20,8 @@ from wire import Broken, Wire
 
 CELL_SECONDS = 20
 SETTLE_SECONDS = 5
-PROMPT_SECONDS = 2.7  # less than hybridge waits for a close that is not answered: who waits for that is not prompt
-LEFT_SECONDS = 5.7  # that, and as much again
+PROMPT_SECONDS = 1.5
+LEFT_SECONDS = 4.5  # hybridge waits a little for those that answer
 KEPT_BACK_SECONDS = 3
 ALPHABETS = ("abcdef 0123456789{}[]\":,\\/\t", "äöüßñçéèÅØ", "你好世界电视频道", "😀📺🎉🛰")
 _numbers = itertools.count()

@@ -268,6 +268,22 @@ fn a_backend_that_stays_away_is_asked_ever_more_rarely_and_then_given_up() {
 }
 
 #[test]
+fn a_backend_that_is_away_for_a_while_is_asked_soon_and_again() {
+    // With more patience than this test has.
+    let stage = stage(|config| config.routes[0].events.reconnect = Some(Duration::from_secs(600)));
+    let (mut client, stream) = open(&stage, Dialect::Hixie76);
+    drop(stream);
+    for _ in 0..5 {
+        let mut stream = stage.backend.accept();
+        stream.head();
+        stream.say("HTTP/1.1 503 Busy\r\n\r\n");
+    }
+    let (mut stream, _) = begin(&stage);
+    stream.say("data: back\n\n");
+    client.hears(heard(Dialect::Hixie76, "back"));
+}
+
+#[test]
 fn a_backend_that_cannot_be_reached_is_given_up_too_and_one_that_ends_at_once() {
     let give_up = |config: &mut Config| config.routes[0].events.reconnect = Some(ms(200));
     let stage = stage(give_up);

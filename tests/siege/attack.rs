@@ -58,16 +58,9 @@ impl Siege {
     }
 
     /// Lets all of them attack while ordinary clients come and go. `attack` stays until it is thrown out, and returns how
-    /// long that took, which should be about `time`; an ordinary client may wait for three quarters of it, for whoever is
-    /// kept out waits until they are gone. How much memory each costs is judged after `pause`, when all are in.
+    /// long that took. How much memory each costs is judged after `pause`, when all are in.
     #[track_caller]
-    pub fn endure<A>(
-        &mut self,
-        time: Duration,
-        pause: Duration,
-        most_kib: u64,
-        attack: fn(SocketAddr, usize) -> A,
-    ) -> Endured
+    pub fn endure<A>(&mut self, pause: Duration, most_kib: u64, attack: fn(SocketAddr, usize) -> A) -> Endured
     where
         A: Future<Output = io::Result<Duration>> + Send + 'static,
     {
@@ -109,7 +102,7 @@ impl Siege {
             put_up.iter().min(),
             put_up.iter().max()
         );
-        citizens.were_served(time * 3 / 4);
+        citizens.were_served();
         assert!(each <= most_kib, "each attacker holds {each} KiB");
         assert!(self.program.runs(), "it has ended");
         let program = &self.program;

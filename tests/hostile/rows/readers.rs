@@ -174,7 +174,14 @@ fn never_hears_all() -> Check {
 /// Those who take little, but take it.
 fn patient() -> Vec<Row> {
     const ALL_OF_IT: u64 = 16 << 20;
-    let sips = || [Step::Deaf, Step::Sip(128 << 10, Duration::from_millis(15), 200), Step::Heed];
+    let sip = |times| Step::Sip(128 << 10, Duration::from_millis(15), times);
+    let sips = || [Step::Deaf, sip(200), Step::Heed];
+    // It speaks now and then, lest the proxy take it for idle while it drinks what waits in buffers.
+    let speaks = |dialect| {
+        let word = say(said(dialect, "more"));
+        let turns = (0..5).flat_map(move |_| [sip(40), word.clone()]);
+        [Step::Deaf].into_iter().chain(turns).chain([Step::Heed])
+    };
     let hears_all = || check("the client hears all of it", |seen: &Seen| seen.client_total > ALL_OF_IT);
     let why = "9.6, 11.8: who takes little is slow, not stalled, and hears everything";
     let mut rows: Vec<Row> = [Dialect::Hixie76, Dialect::Rfc6455]
@@ -182,9 +189,9 @@ fn patient() -> Vec<Row> {
         .map(|dialect| {
             row(format!("readers/a-client-that-sips/{dialect}"), why)
                 .opens(dialect)
-                .client(sips())
+                .client(speaks(dialect))
                 .backend([consent(), Step::Pour(plain(TEXT, "x".repeat(16 << 10)), ALL_OF_IT)])
-                .safe([answered(101), hears_all()])
+                .safe([answered(101), hears_all(), gets_messages(&[b"more".as_slice(); 5]), stays()])
                 .heavy()
         })
         .collect();
